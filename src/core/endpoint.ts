@@ -1,0 +1,28 @@
+import type { EndpointId } from './ids.ts'
+
+/** US dollars for a million tokens of each kind. */
+export interface TokenPrices {
+  readonly input: number
+  readonly cachedInput: number
+  readonly output: number
+}
+
+/**
+ * One place where one model can be asked for. Immutable: a change of country, vendor or model is another endpoint.
+ * `index` is its bit in every `Eligibility` of the same generation of endpoints.
+ */
+export interface Endpoint {
+  readonly id: EndpointId
+  readonly index: number
+  readonly model: string
+  readonly subProcessor: string
+  /** ISO 3166-1 alpha-2. */
+  readonly country: string
+  /** Requests in flight at once, at the most. */
+  readonly concurrencyMax: number
+  /** Absent where no price is known. */
+  readonly prices?: TokenPrices
+}
+
+/** How endpoints of one model are chosen. */
+export type RoutingPreset = 'interactive' | 'cheapest' | 'pinned'
