@@ -1,0 +1,86 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { JsonProblem, readJsonString, requestJsonLimits, scanJson } from './json-scan.ts'
+
+const bytesOf = (text: string) => new TextEncoder().encode(text)
+const scan = (text: string) => scanJson(bytesOf(text), requestJsonLimits)
+
+function isValidJson(text: string): boolean {
+  try {
+    JSON.parse(text)
+    return true
+  } catch {
+    return false
+  }
+}
+
+describe('JSON scanner', () => {
+  test('accepts every text that JSON.parse accepts', () => {
+    fc.assert(
+      fc.property(fc.jsonValue({ maxDepth: 6 }), fc.constantFrom(0, 1, 2), (value, indent) => {
+        expect(scan(JSON.stringify(value, null, indent))).not.toBeInstanceOf(JsonProblem)
+      }),
+      { numRuns: 500 },
+    )
+  })
+
+  test('agrees with JSON.parse on texts broken in one place', () => {
+    const broken = fc
+      .tuple(fc.jsonValue({ maxDepth: 4 }), fc.nat(), fc.constantFrom('', '"', '\\', '}', ']', ',', ':', '0', '-', '.', 'e', '\n', '\u0001', 'x'))
+      .map(([value, place, char]) => {
+        const text = JSON.stringify(value)
+        const at = place % (text.length + 1)
+        return text.slice(0, at) + char + text.slice(at + (char === '' ? 1 : 0))
+      })
+    fc.assert(
+      fc.property(broken, (text) => {
+        const result = scan(text)
+        if (result instanceof JsonProblem && /stands twice/.test(result.message)) return
+        expect(!(result instanceof JsonProblem)).toBe(isValidJson(text))
+      }),
+      { numRuns: 3000 },
+    )
+  })
+
+  test('tells where each outermost member stands', () => {
+    const text = '{ "model" : "m\\u006f", "n":12.5e-3 , "messages":[{"a":1},{"b":[2,3]}], "stream":true}'
+    const bytes = bytesOf(text)
+    const result = scanJson(bytes, requestJsonLimits)
+    if (result instanceof JsonProblem) throw new Error(result.message)
+    const values = result.members.map((member) => [member.key, text.slice(member.valueStart, member.valueEnd)])
+    expect(values).toEqual([
+      ['model', '"m\\u006f"'],
+      ['n', '12.5e-3'],
+      ['messages', '[{"a":1},{"b":[2,3]}]'],
+      ['stream', 'true'],
+    ])
+    expect(result.members[2]?.elements).toBe(2)
+    expect(text[result.closeAt]).toBe('}')
+  })
+
+  test('refuses a member that stands twice, also when one is written with escapes', () => {
+    expect(scan('{"model":"a","mod\\u0065l":"b"}')).toMatchObject({ message: 'the member "model" stands twice' })
+  })
+
+  test('counts media parts wherever they are', () => {
+    const result = scan('{"messages":[{"content":[{"type":"image_url","image_url":{"url":"x"}},{"file":{}}]}]}')
+    expect(result).toMatchObject({ mediaParts: 2 })
+  })
+
+  test('stops at depth, member and element limits', () => {
+    expect(scan('['.repeat(65) + ']'.repeat(65))).toBeInstanceOf(JsonProblem)
+    expect(scan('['.repeat(64) + ']'.repeat(64))).not.toBeInstanceOf(JsonProblem)
+    const members = Array.from({ length: 10_001 }, (_, i) => `"k${i}":0`).join(',')
+    expect(scan(`{"x":{${members}}}`)).toMatchObject({ message: 'more than 10000 object members' })
+    expect(scan(`[${'0,'.repeat(20_000)}0]`)).toMatchObject({ message: 'an array of more than 20000 elements' })
+  })
+
+  test('reads strings of any script and escape', () => {
+    fc.assert(
+      fc.property(fc.string({ unit: 'grapheme' }), (text) => {
+        const bytes = bytesOf(JSON.stringify(text))
+        expect(readJsonString(bytes, 0, bytes.length)).toBe(text)
+      }),
+    )
+  })
+})
