@@ -1,0 +1,36 @@
+// Makes dist/ for `npm pack`: JavaScript by erasing the types, since Node does not strip types under node_modules.
+import { cpSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { stripTypeScriptTypes } from 'node:module'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
+const dist = path.join(root, 'dist')
+rmSync(dist, { recursive: true, force: true })
+
+/** `./x.ts` in an import or a dynamic import becomes `./x.js`. */
+function toJavaScript(source) {
+  return stripTypeScriptTypes(source, { mode: 'strip' })
+    .replace(/(\bfrom\s*|\bimport\s*\(\s*|\bimport\s+|new URL\(\s*)(['"])(\.{1,2}\/[^'"]+)\.ts\2/g, '$1$2$3.js$2')
+    // What was a type leaves blanks behind.
+    .replace(/[ \t]+$/gm, '')
+    .replace(/\n{3,}/g, '\n\n')
+}
+
+function build(from, to) {
+  mkdirSync(to, { recursive: true })
+  for (const entry of readdirSync(from, { withFileTypes: true })) {
+    const source = path.join(from, entry.name)
+    if (entry.isDirectory()) build(source, path.join(to, entry.name))
+    else if (/\.(test|contract)\.ts$/.test(entry.name)) continue
+    else if (entry.name.endsWith('.ts')) {
+      const code = toJavaScript(readFileSync(source, 'utf8'))
+      if (/^\s*$/.test(code.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '').replace(/export\s*\{\s*\}/, ''))) continue
+      writeFileSync(path.join(to, entry.name.replace(/\.ts$/, '.js')), code)
+    } else cpSync(source, path.join(to, entry.name))
+  }
+}
+
+for (const folder of ['src', 'demo']) build(path.join(root, folder), path.join(dist, folder))
+// Traces that `spillway replay NAME` finds by name.
+cpSync(path.join(root, 'examples/traces'), path.join(dist, 'examples/traces'), { recursive: true })

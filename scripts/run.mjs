@@ -1,0 +1,61 @@
+// Runs a script of the project on a machine that has only Node (18 or newer) and npm: brings what is missing, once,
+// then hands over. Plain JavaScript in old syntax on purpose: this is the one file that an old Node must read.
+//
+//   node scripts/run.mjs SCRIPT [ARG ...]
+import { spawn, spawnSync } from 'node:child_process'
+import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+
+const root = path.dirname(path.dirname(fileURLToPath(import.meta.url)))
+const nodeMajorMin = 24
+
+/** Installs what the lock file of `folder` says, unless it is there already. */
+function install(folder, what) {
+  const lock = readFileSync(path.join(folder, 'package-lock.json'), 'utf8')
+  const stamp = path.join(folder, 'node_modules', '.spillway-lock')
+  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
+  process.stderr.write(`spillway: installing ${what} (npm ci in ${path.relative(process.cwd(), folder) || '.'}) …\n`)
+  const npm = process.env.npm_execpath
+  const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error']
+  const result = npm && npm.endsWith('.js')
+    ? spawnSync(process.execPath, [npm, ...args], { cwd: folder, stdio: ['ignore', 2, 2] })
+    : spawnSync('npm', args, { cwd: folder, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' })
+  if (result.status !== 0) {
+    process.stderr.write(`spillway: npm ci failed in ${folder}; check the network and the npm registry, then run it again\n`)
+    process.exit(1)
+  }
+  writeFileSync(stamp, lock)
+}
+
+/** The Node to run on: this one where it is new enough, else the one that npm brings as a plain package. */
+function nodeBinary() {
+  if (Number(process.versions.node.split('.')[0]) >= nodeMajorMin) return process.execPath
+  const runtime = path.join(root, 'runtime')
+  install(runtime, `Node ${nodeMajorMin} or newer, as this machine has ${process.versions.node}`)
+  const names = [`node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`, `node-bin-${process.platform}-${process.arch}`]
+  for (const name of names) {
+    const binary = path.join(runtime, 'node_modules', name, 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
+    if (existsSync(binary)) return binary
+  }
+  process.stderr.write(`spillway: there is no Node package for ${process.platform} ${process.arch}; install Node ${nodeMajorMin} or newer yourself\n`)
+  process.exit(1)
+}
+
+const [script, ...args] = process.argv.slice(2)
+if (script === undefined) {
+  process.stderr.write('usage: node scripts/run.mjs SCRIPT [ARG ...]\n')
+  process.exit(2)
+}
+const node = nodeBinary()
+install(root, 'dependencies')
+const child = spawn(node, [path.resolve(root, script), ...args], {
+  stdio: 'inherit',
+  // Scripts that start Node themselves must find the same one first.
+  env: { ...process.env, PATH: `${path.dirname(node)}${path.delimiter}${process.env.PATH ?? ''}` },
+})
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal))
+child.on('exit', (code, signal) => {
+  if (signal !== null) process.kill(process.pid, signal)
+  else process.exit(code ?? 1)
+})

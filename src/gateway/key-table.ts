@@ -1,0 +1,94 @@
+import type { Directory, KeyRow, TenantRow } from '../adapters/storage/storage.ts'
+import type { Budget } from '../adapters/limits/rate-limiter.ts'
+import { SpillwayError } from '../core/spillway-error.ts'
+import type { HttpExchange } from './http/exchange.ts'
+
+/** Who is asking: the key that was shown and the tenant it belongs to. */
+export interface Caller {
+  readonly key: KeyRow
+  readonly tenant: TenantRow
+  /** What bounds this caller: the tenant's limits and the key's own. */
+  readonly budgets: readonly Budget[]
+}
+
+/** Keys seen lately, by their text: saves the digest for every request of a busy client. Bounded. */
+const seenMax = 10_000
+
+/** Knows every valid key by its digest. Follows the directory: a revoked key is gone with the next request. */
+export class KeyTable {
+  readonly #directory: Directory
+  #byDigest = new Map<string, Caller>()
+  readonly #seen = new Map<string, Caller>()
+
+  constructor(directory: Directory) {
+    this.#directory = directory
+    this.#read()
+    directory.onChange(() => this.#read())
+  }
+
+  /** Throws 401 where no key, or none that is valid, was shown. */
+  authenticate(exchange: HttpExchange): Caller {
+    const key = presentedKey(exchange)
+    const seen = this.#seen.get(key)
+    if (seen !== undefined) return seen
+    // Looked up by digest: the comparison never touches the key itself, so its time tells nothing about one.
+    const caller = this.#byDigest.get(this.#directory.digestOf(key))
+    if (caller === undefined) throw new SpillwayError('invalid_api_key', 'this API key is not valid here, or was revoked')
+    if (this.#seen.size >= seenMax) this.#seen.clear()
+    this.#seen.set(key, caller)
+    return caller
+  }
+
+  #read(): void {
+    const tenants = new Map(this.#directory.tenants().map((tenant) => [tenant.id, tenant]))
+    const byDigest = new Map<string, Caller>()
+    for (const key of this.#directory.keys()) {
+      const tenant = tenants.get(key.tenant)
+      if (tenant === undefined || key.revokedWallMs !== null) continue
+      byDigest.set(key.digest, { key, tenant, budgets: budgetsOf(tenant, key) })
+    }
+    this.#byDigest = byDigest
+    this.#seen.clear()
+  }
+}
+
+function budgetsOf(tenant: TenantRow, key: KeyRow): Budget[] {
+  const budgets = [budgetOf(`tenant/${tenant.id}`, tenant), budgetOf(`key/${key.id}`, key)]
+  return budgets.filter((budget) => Object.keys(budget).length > 1)
+}
+
+function budgetOf(id: string, limits: TenantRow | KeyRow): Budget {
+  return {
+    id,
+    ...(limits.requestsPerMinute !== undefined && { requestsPerMinute: limits.requestsPerMinute }),
+    ...(limits.tokensPerMinute !== undefined && { tokensPerMinute: limits.tokensPerMinute }),
+    ...(limits.concurrentRequests !== undefined && { concurrentRequests: limits.concurrentRequests }),
+    ...(limits.budgetUsdPerMonth !== undefined && { usdPerMonth: limits.budgetUsdPerMonth }),
+  }
+}
+
+/** A gateway key is taken in the header of any vendor's client; in two of them only if it is the same. */
+function presentedKey(exchange: HttpExchange): string {
+  let found: string | undefined
+  const raw = exchange.rawHeaders
+  for (let i = 0; i < raw.length; i += 2) {
+    const name = raw[i] as string
+    if (name.length < 7 || name.length > 14) continue
+    const key = keyIn(name.toLowerCase(), raw[i + 1] as string)
+    if (key === undefined) continue
+    if (found !== undefined && found !== key) {
+      throw new SpillwayError('invalid_request', 'two different API keys were sent; send one')
+    }
+    found = key
+  }
+  if (found === undefined || found === '') {
+    throw new SpillwayError('missing_api_key', 'no API key was sent; send it as: Authorization: Bearer sk-spw-…')
+  }
+  return found
+}
+
+function keyIn(name: string, value: string): string | undefined {
+  if (name === 'authorization') return /^bearer\s/i.test(value) ? value.slice(7).trim() : ''
+  if (name === 'api-key' || name === 'x-api-key' || name === 'x-goog-api-key') return value
+  return undefined
+}

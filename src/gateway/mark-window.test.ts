@@ -1,0 +1,43 @@
+import fc from 'fast-check'
+import { describe, expect, test } from 'vitest'
+import { MarkWindow, windowTokens } from './mark-window.ts'
+
+describe('the mark window', () => {
+  test('nothing is delivered above what is on disk, and what is on disk is at most a window above what was delivered', () => {
+    const steps = fc.array(fc.record({ tokens: fc.integer({ min: 1, max: 200 }), syncs: fc.boolean() }), { maxLength: 60 })
+    fc.assert(
+      fc.property(steps, (all) => {
+        const asked: number[] = []
+        let durable = windowTokens
+        let counted = 0
+        let delivered = 0
+        const window = new MarkWindow((outputTokens) => asked.push(outputTokens))
+        const sync = () => {
+          for (const outputTokens of asked.splice(0)) {
+            durable = outputTokens
+            window.written(outputTokens)
+          }
+        }
+        for (const { tokens, syncs } of all) {
+          counted += tokens
+          if (window.covers(counted)) delivered = counted
+          expect(delivered).toBeLessThanOrEqual(durable)
+          if (syncs) sync()
+        }
+        sync()
+        // The host writes what it held as soon as the mark is on disk.
+        expect(durable - counted).toBeLessThanOrEqual(windowTokens)
+      }),
+    )
+  })
+
+  test('a stream of single tokens never waits for a mark that syncs within half a window', () => {
+    const waiting: { mark: number; dueAt: number }[] = []
+    let at = 0
+    const window = new MarkWindow((mark) => waiting.push({ mark, dueAt: at + windowTokens / 2 - 1 }))
+    for (at = 1; at <= 1000; at++) {
+      while (waiting[0] !== undefined && waiting[0].dueAt <= at) window.written((waiting.shift() as { mark: number }).mark)
+      expect(window.covers(at)).toBe(true)
+    }
+  })
+})

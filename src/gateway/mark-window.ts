@@ -1,0 +1,37 @@
+/** Tokens of one window (promises.md I3): a recovered answer is billed at most this much above what was delivered. */
+export const windowTokens = 64
+
+/**
+ * Keeps what is delivered behind what the journal has on disk. The try's own record stands for the first window; each
+ * mark stands for one window above what was counted when it was written. A mark is asked for while half a window is
+ * left, so that a stream at any real pace never waits for one.
+ */
+export class MarkWindow {
+  readonly #write: (outputTokens: number) => void
+  #durable = windowTokens
+  #asked = windowTokens
+  #seen = 0
+
+  /** `write` must call `written` with the same number once it is on disk. */
+  constructor(write: (outputTokens: number) => void) {
+    this.#write = write
+  }
+
+  get tokensSeen(): number {
+    return this.#seen
+  }
+
+  /** May an answer that has come to so many output tokens be delivered now? If not, wait for `written`. */
+  covers(outputTokens: number): boolean {
+    this.#seen = outputTokens
+    if (outputTokens > this.#asked - windowTokens / 2) {
+      this.#asked = outputTokens + windowTokens
+      this.#write(this.#asked)
+    }
+    return outputTokens <= this.#durable
+  }
+
+  written(outputTokens: number): void {
+    this.#durable = Math.max(this.#durable, outputTokens)
+  }
+}

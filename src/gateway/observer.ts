@@ -1,0 +1,42 @@
+import type { SettleState, TokenSource } from '../adapters/storage/journal-record.ts'
+import type { Failure } from '../core/failure.ts'
+import type { TokenCount } from '../core/request.ts'
+import type { ServedEndpoint } from './plane.ts'
+
+/** How one request went, for metrics, log and trace. Holds no content and no key. */
+export interface RequestSummary {
+  readonly requestId: string
+  readonly operation: string
+  /** Undefined where the request was refused before it was known. */
+  readonly tenant: string | undefined
+  readonly plan: string | undefined
+  readonly keyId: string | undefined
+  readonly model: string | undefined
+  readonly stream: boolean
+  /** What the caller saw; 499 where the caller had left. */
+  readonly status: number
+  readonly code: string | undefined
+  readonly state: SettleState | 'refused'
+  readonly attempts: number
+  readonly endpoint: ServedEndpoint | undefined
+  readonly tokens: TokenCount | undefined
+  readonly source: TokenSource | undefined
+  readonly nanoUsd: number
+  readonly durationMs: number
+  /** From arrival to the first byte given to the caller. */
+  readonly firstByteMs: number | undefined
+  /** Our own share of that. */
+  readonly overheadMs: number | undefined
+  readonly retryCount: number
+}
+
+/** Is told what happened; never asked what to do. Calls are on the hot path: cheap, and they never throw. */
+export interface Observer {
+  /** A try begins. */
+  attemptStarted(requestId: string, endpoint: ServedEndpoint, number: number, traceparent: string | undefined): void
+  /** A try ended; `failure` where it failed. */
+  attemptEnded(requestId: string, endpoint: ServedEndpoint, number: number, failure: Failure | 'cancelled' | 'refused' | undefined): void
+  streamOpened(): void
+  streamClosed(): void
+  finished(summary: RequestSummary): void
+}

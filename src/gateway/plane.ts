@@ -1,0 +1,115 @@
+import type { PriceBook } from '../adapters/price-book/price-book.ts'
+import type { Provider } from '../adapters/providers/provider.ts'
+import type { TenantRow } from '../adapters/storage/storage.ts'
+import type { Config, ModelConfig } from '../config/config.ts'
+import { endpointsOf, type PlacedEndpoint, routingOf } from '../config/endpoints.ts'
+import type { TokenPrices } from '../core/endpoint.ts'
+import type { RoutingByModel } from '../core/events.ts'
+import type { EndpointId } from '../core/ids.ts'
+import type { Eligibility } from '../core/request.ts'
+import { EligibilityTable, type Exclusion, locationAllowed } from '../register/eligibility.ts'
+
+/** One endpoint and the provider that reaches it. */
+export interface ServedEndpoint extends PlacedEndpoint {
+  /** Undefined while the provider's secret is missing. */
+  readonly provider: Provider | undefined
+  readonly priceVersion: string
+}
+
+/** What one tenant may do with one model. */
+export interface Access {
+  readonly model: ModelConfig
+  readonly priority: number
+  readonly eligible: Eligibility
+  /** Why each other endpoint is out. */
+  readonly excluded: readonly Exclusion[]
+  /** The dearest price of each kind over the eligible endpoints, for holds; undefined where one has no price. */
+  readonly pricesMax: TokenPrices | undefined
+  /** Spillway itself runs where this tenant's data may be. */
+  readonly locationAllowed: boolean
+}
+
+export interface PlaneOptions {
+  readonly config: Config
+  readonly providers: ReadonlyMap<string, Provider>
+  readonly priceBook: PriceBook
+  readonly wallMs: number
+  /** Counts reloads. */
+  readonly version: number
+}
+
+/**
+ * One generation of the data plane: everything a request needs to know of the configuration, immutable, replaced as a
+ * whole by a reload.
+ */
+export class Plane {
+  readonly version: number
+  readonly config: Config
+  readonly endpoints: readonly ServedEndpoint[]
+  readonly routing: RoutingByModel
+  readonly #byId: ReadonlyMap<EndpointId, ServedEndpoint>
+  readonly #table: EligibilityTable
+  #access = new WeakMap<TenantRow, Map<string, Access | undefined>>()
+
+  constructor(options: PlaneOptions) {
+    const { config, providers, priceBook, wallMs } = options
+    this.version = options.version
+    this.config = config
+    this.endpoints = endpointsOf(config).map((placed): ServedEndpoint => {
+      const provider = providers.get(placed.providerName)
+      const kind = config.providers[placed.providerName]?.kind ?? ''
+      const listed = placed.prices === undefined ? priceBook.lookup(kind, placed.upstreamModel, wallMs) : undefined
+      const prices = placed.prices ?? listed?.prices
+      return { ...placed, ...(prices && { prices }), provider, priceVersion: placed.prices ? 'config' : (listed?.version ?? 'none') }
+    })
+    this.routing = routingOf(config)
+    this.#byId = new Map(this.endpoints.map((endpoint) => [endpoint.id, endpoint]))
+    this.#table = new EligibilityTable(this.endpoints, options.version)
+  }
+
+  endpoint(id: EndpointId): ServedEndpoint | undefined {
+    return this.#byId.get(id)
+  }
+
+  /** Undefined where there is no such model. */
+  access(tenant: TenantRow, modelName: string): Access | undefined {
+    let byModel = this.#access.get(tenant)
+    if (byModel === undefined) {
+      byModel = new Map()
+      this.#access.set(tenant, byModel)
+    }
+    if (byModel.has(modelName)) return byModel.get(modelName)
+    const access = this.#compile(tenant, modelName)
+    // Names come from callers: what is no model is not remembered.
+    if (access !== undefined) byModel.set(modelName, access)
+    return access
+  }
+
+  #compile(tenant: TenantRow, modelName: string): Access | undefined {
+    const model = Object.hasOwn(this.config.models, modelName) ? this.config.models[modelName] : undefined
+    if (model === undefined) return undefined
+    const { eligible, excluded } = this.#table.lookup(tenant, modelName, model.substitutes)
+    return {
+      model,
+      priority: this.config.plans[tenant.plan]?.priority ?? 0,
+      eligible,
+      excluded,
+      pricesMax: this.#pricesMax(eligible),
+      locationAllowed: locationAllowed(tenant, this.config.location),
+    }
+  }
+
+  #pricesMax(eligible: Eligibility): TokenPrices | undefined {
+    let input = 0
+    let cachedInput = 0
+    let output = 0
+    for (const index of eligible.indices) {
+      const prices = this.endpoints[index]?.prices
+      if (prices === undefined) return undefined
+      input = Math.max(input, prices.input)
+      cachedInput = Math.max(cachedInput, prices.cachedInput)
+      output = Math.max(output, prices.output)
+    }
+    return { input, cachedInput, output }
+  }
+}

@@ -1,0 +1,572 @@
+import type { Reservation } from '../adapters/limits/rate-limiter.ts'
+import type { RateLimiter } from '../adapters/limits/rate-limiter.ts'
+import { costNanoUsd, holdNanoUsd } from '../adapters/price-book/cost.ts'
+import type { AnswerHead, AnswerProgress, AnswerSink, Operation, ProviderExchange } from '../adapters/providers/provider.ts'
+import type { JournalRecord, SettleState, TokenSource } from '../adapters/storage/journal-record.ts'
+import type { Journal } from '../adapters/storage/storage.ts'
+import type { Clock } from '../core/clock.ts'
+import { type ErrorCode, errorCodes } from '../core/errors.ts'
+import type { Attempt, Rejection } from '../core/events.ts'
+import type { Failure } from '../core/failure.ts'
+import { type Eligibility, eligibilityOf, isEligible, type RequestFacts, type TokenCount } from '../core/request.ts'
+import { SpillwayError } from '../core/spillway-error.ts'
+import { answerHeaders, rateLimitHeaders } from './answer-headers.ts'
+import type { Dispatchable, Dispatcher } from './dispatcher.ts'
+import type { HttpExchange } from './http/exchange.ts'
+import type { InputEstimate } from './input-estimate.ts'
+import type { Caller } from './key-table.ts'
+import { MarkWindow } from './mark-window.ts'
+import type { Observer } from './observer.ts'
+import type { Access, Plane, ServedEndpoint } from './plane.ts'
+import { errorEvent, refuse } from './refusal.ts'
+import { type BodyFacts, bodyFor } from './request-body.ts'
+
+/** What all relays share. */
+export interface RelayHouse {
+  readonly clock: Clock
+  readonly dispatcher: Dispatcher
+  readonly journal: Journal
+  readonly limiter: RateLimiter
+  readonly observer: Observer
+  readonly estimate: InputEstimate
+  plane(): Plane
+  open: Set<Relay>
+}
+
+export interface RelayRequest {
+  readonly id: string
+  readonly exchange: HttpExchange
+  readonly operation: Operation
+  readonly caller: Caller
+  readonly access: Access
+  readonly body: BodyFacts
+  readonly arrivedMs: number
+}
+
+/** One try as the relay follows it. */
+interface Try {
+  readonly attempt: Attempt
+  readonly endpoint: ServedEndpoint
+  readonly startedMs: number
+  exchange: ProviderExchange | undefined
+}
+
+/**
+ * Carries one request from its body to the last byte of its answer: reserves, waits for the scheduler's word, makes
+ * each try durable before it is made, passes bytes on, settles. What the caller saw as whole is settled on disk before
+ * its last byte leaves.
+ */
+export class Relay implements Dispatchable, AnswerSink {
+  readonly facts: RequestFacts
+  readonly #house: RelayHouse
+  readonly #request: RelayRequest
+  #reservation: (Reservation & { kind: 'granted' }) | undefined
+  #admitted = false
+  #attempts = 0
+  #try: Try | undefined
+  #head: AnswerHead | undefined
+  /** Bytes have gone, or are about to go, to the caller: no other try. */
+  #answering = false
+  #ended = false
+  /** Time spent waiting for a slot or for vendors: not our overhead. */
+  #awayMs = 0
+  #awaySinceMs: number | undefined
+  #firstByteMs: number | undefined
+  #overheadMs: number | undefined
+  /** What must not go out before the journal has synced. */
+  #held: Uint8Array[] = []
+  #settling = false
+  readonly #marks: MarkWindow
+
+  constructor(house: RelayHouse, request: RelayRequest) {
+    this.#house = house
+    this.#request = request
+    const { body, access, caller, arrivedMs } = request
+    const { limits } = house.plane().config
+    const outputTokens = (body.outputTokensMax ?? (request.operation === 'embeddings' ? 0 : access.model.outputTokensDefault)) * body.choices
+    this.facts = {
+      id: request.id,
+      tenant: caller.tenant.id,
+      priority: access.priority,
+      model: body.model,
+      arrivedAtMs: arrivedMs,
+      deadlineMs: arrivedMs + limits.queueMs,
+      tokens: { input: body.inputTokensMax, cachedInput: 0, output: outputTokens },
+      eligible: access.eligible,
+      affinity: `${caller.tenant.id}/${body.affinity}`,
+    }
+    this.#marks = new MarkWindow((outputTokens) => this.#writeMark(outputTokens))
+  }
+
+  /** Reserves and asks the scheduler. Throws `SpillwayError` where a limit is exceeded. */
+  start(): void {
+    const { house, request } = { house: this.#house, request: this.#request }
+    const { caller, access } = request
+    const { tokens } = this.facts
+    const priced = caller.budgets.some((budget) => budget.usdPerMonth !== undefined)
+    if (priced && access.pricesMax === undefined) {
+      throw new SpillwayError('price_unknown', `the model ${this.facts.model} has no known price, and this key or workspace has a budget in dollars; the operator can set usdPerMillionTokens`, { param: 'model' })
+    }
+    const holdUsd = access.pricesMax === undefined ? 0 : holdNanoUsd(tokens.input, tokens.output, access.pricesMax) / 1e9
+    const reservation = house.limiter.reserve(
+      caller.budgets,
+      { tokens: tokens.input + tokens.output, usd: holdUsd },
+      house.clock.nowMs(),
+      house.clock.wallMs(),
+    )
+    if (reservation.kind === 'exceeded') throw exceededError(reservation)
+    this.#reservation = reservation
+    house.open.add(this)
+    request.exchange.gone = () => this.#gone()
+    this.#away()
+    house.dispatcher.arrive(this)
+  }
+
+  // ---- the scheduler's word -------------------------------------------------------------------------------------
+
+  dispatched(attempt: Attempt): void {
+    this.#back()
+    const plane = this.#house.plane()
+    const endpoint = plane.endpoint(attempt.endpoint.id)
+    if (endpoint?.provider === undefined) {
+      this.#try = undefined
+      this.#house.dispatcher.tell({ kind: 'attempt-failed', attemptId: attempt.id, failure: { kind: 'unauthorized' } })
+      return
+    }
+    this.#attempts = attempt.number
+    const current: Try = { attempt, endpoint, startedMs: this.#house.clock.nowMs(), exchange: undefined }
+    this.#try = current
+    this.#head = undefined
+    const records: JournalRecord[] = []
+    if (!this.#admitted) records.push(this.#admitRecord(endpoint))
+    this.#admitted = true
+    records.push(this.#attemptRecord(current))
+    this.#house.journal.append(records, (error) => {
+      if (this.#ended || this.#try !== current) return
+      if (error !== undefined) this.#storageFailed()
+      else this.#send(current)
+    })
+  }
+
+  rejected(rejection: Rejection): void {
+    this.#back()
+    if (this.#ended) return
+    this.#end()
+    this.#refuse(rejectionError(rejection, this.facts.model))
+  }
+
+  eligibleNow(plane: Plane): Eligibility {
+    const access = plane.access(this.#request.caller.tenant, this.facts.model)
+    return access?.locationAllowed === true ? access.eligible : eligibilityOf([], plane.endpoints.length, plane.version)
+  }
+
+  aborted(): void {
+    this.#try?.exchange?.abort()
+  }
+
+  #send(current: Try): void {
+    const { body, operation } = this.#request
+    // The law once more, at the last moment: a register change may have come while the journal was syncing.
+    const plane = this.#house.plane()
+    const { endpoint } = current
+    const placed = plane.endpoint(endpoint.id)
+    if (placed === undefined || !samePlace(placed, endpoint) || !isEligible(this.eligibleNow(plane), placed.index)) {
+      this.#tryFailed({ kind: 'unreachable' })
+      return
+    }
+    const pieces = bodyFor(body, endpoint.upstreamModel)
+    let bodyBytes = 0
+    for (const piece of pieces) bodyBytes += piece.length
+    this.#house.observer.attemptStarted(this.#request.id, endpoint, current.attempt.number, this.#request.exchange.header('traceparent'))
+    this.#away()
+    current.exchange = endpoint.provider?.send(
+      {
+        requestId: this.#request.id,
+        operation,
+        upstreamModel: endpoint.upstreamModel,
+        body: pieces,
+        bodyBytes,
+        stream: body.stream,
+        hideUsage: body.stream && !body.includesUsage,
+      },
+      this,
+    )
+  }
+
+  // ---- the vendor's answer --------------------------------------------------------------------------------------
+
+  onHead(head: AnswerHead): void {
+    this.#head = head
+    if (this.#request.body.stream) this.#back()
+  }
+
+  onData(bytes: Uint8Array, progress: AnswerProgress): boolean {
+    if (this.#ended) return true
+    if (!this.#request.body.stream) {
+      // A whole answer waits for its settlement: it can still be tried elsewhere if it proves cut.
+      this.#held.push(bytes)
+      return true
+    }
+    if (!this.#answering) this.#beginAnswer()
+    const covered = this.#marks.covers(progress.outputTokensCounted)
+    if (covered && this.#held.length === 0) return this.#request.exchange.write(bytes)
+    this.#held.push(bytes)
+    return false
+  }
+
+  onEnd(lastBytes: Uint8Array, progress: AnswerProgress): void {
+    const current = this.#try
+    if (this.#ended || current === undefined) return
+    if (!this.#request.body.stream) {
+      this.#back()
+      this.#answering = true
+      this.#house.dispatcher.tell({ kind: 'attempt-answering', attemptId: current.attempt.id })
+    } else if (!this.#answering) this.#beginAnswer()
+    const tokens = progress.usage ?? this.#countedTokens(progress)
+    if (progress.usage !== undefined) this.#house.estimate.learn(this.#request.body.body.length, progress.usage.input)
+    this.#house.dispatcher.tell({ kind: 'attempt-completed', attemptId: current.attempt.id, tokens })
+    this.#house.observer.attemptEnded(this.#request.id, current.endpoint, current.attempt.number, undefined)
+    this.#held.push(lastBytes)
+    this.#settle('ok', progress.usage === undefined ? 'counted' : 'upstream', tokens, 200, undefined, () => this.#finishAnswer())
+  }
+
+  onRefused(status: number, body: Uint8Array): void {
+    const current = this.#try
+    if (this.#ended || current === undefined) return
+    this.#back()
+    this.#house.dispatcher.tell({ kind: 'attempt-refused', attemptId: current.attempt.id })
+    this.#house.observer.attemptEnded(this.#request.id, current.endpoint, current.attempt.number, 'refused')
+    const { exchange } = this.#request
+    this.#settle('failed', 'upstream', noTokens, status, 'refused', () => {
+      if (exchange.closed) return
+      const headers = this.#headers(current, 'application/json')
+      headers.push('x-should-retry', 'false', 'content-length', String(body.length))
+      exchange.head(status, headers)
+      exchange.end(body)
+    })
+  }
+
+  onFailure(failure: Failure, progress: AnswerProgress): void {
+    if (this.#ended || this.#try === undefined) return
+    this.#back()
+    if (this.#answering) this.#cut('upstream_stream_cut', 'the vendor broke the answer off; what came so far is not whole', failure, progress)
+    else this.#tryFailed(failure, progress.usage)
+  }
+
+  /** Open answers that outlast the drain, or the journal, end here, visibly. */
+  giveUp(code: ErrorCode, message: string): void {
+    if (this.#ended) return
+    const current = this.#try
+    if (this.#answering && current !== undefined && !this.#settling) {
+      current.exchange?.abort()
+      this.#cut(code, message, { kind: 'reset' }, this.#lastProgress())
+      return
+    }
+    if (this.#settling) return
+    this.#house.dispatcher.tell({ kind: 'request-cancelled', requestId: this.#request.id })
+    this.#end()
+    this.#refuse(new SpillwayError(code, message, { retryAfterMs: 1_000 }))
+  }
+
+  // ---- inside ---------------------------------------------------------------------------------------------------
+
+  #beginAnswer(): void {
+    const current = this.#try
+    if (current === undefined) return
+    this.#answering = true
+    this.#house.dispatcher.tell({ kind: 'attempt-answering', attemptId: current.attempt.id })
+    const { exchange } = this.#request
+    exchange.releaseBody()
+    exchange.drained = () => current.exchange?.resume()
+    const headers = this.#headers(current, this.#head?.contentType ?? 'text/event-stream; charset=utf-8')
+    headers.push('cache-control', 'no-cache', 'x-accel-buffering', 'no')
+    exchange.head(this.#head?.status ?? 200, headers)
+    this.#house.observer.streamOpened()
+  }
+
+  /** All that was held goes out, then the end. Runs when the settlement is on disk. */
+  #finishAnswer(): void {
+    const { exchange, body } = this.#request
+    if (exchange.closed) return
+    const bytes = this.#takeHeld()
+    if (body.stream) {
+      exchange.end(bytes)
+      return
+    }
+    const current = this.#try
+    if (current === undefined) return
+    const headers = this.#headers(current, this.#head?.contentType ?? 'application/json')
+    headers.push('content-length', String(bytes.length))
+    exchange.head(this.#head?.status ?? 200, headers)
+    exchange.end(bytes)
+  }
+
+  /** A stream that broke after its first byte: one error event, never `[DONE]`. */
+  #cut(code: ErrorCode, message: string, failure: Failure, progress: AnswerProgress): void {
+    const current = this.#try as Try
+    this.#house.dispatcher.tell({ kind: 'attempt-failed', attemptId: current.attempt.id, failure })
+    this.#house.observer.attemptEnded(this.#request.id, current.endpoint, current.attempt.number, failure)
+    const { usage } = progress
+    this.#settle('partial', usage ? 'upstream' : 'counted', usage ?? this.#countedTokens(progress), 200, code, () => {
+      if (this.#request.exchange.closed) return
+      this.#held.push(errorEvent(code, message))
+      this.#request.exchange.end(this.#takeHeld())
+    })
+  }
+
+  /** A try without an answer: written down, then the scheduler's turn. */
+  #tryFailed(failure: Failure, tokens?: TokenCount): void {
+    const current = this.#try as Try
+    this.#try = undefined
+    this.#held = []
+    this.#house.journal.append([this.#outcomeRecord(current, failure.kind, failure.status ?? null, tokens ?? null)])
+    this.#house.observer.attemptEnded(this.#request.id, current.endpoint, current.attempt.number, failure)
+    this.#away()
+    this.#house.dispatcher.tell({ kind: 'attempt-failed', attemptId: current.attempt.id, failure })
+  }
+
+  /** The caller has left: the vendor is told at once, what was used so far is settled. */
+  #gone(): void {
+    if (this.#ended || this.#settling) return
+    const current = this.#try
+    const answering = this.#answering
+    const progress = this.#lastProgress()
+    this.#house.dispatcher.tell({ kind: 'request-cancelled', requestId: this.#request.id })
+    current?.exchange?.abort()
+    if (current !== undefined) this.#house.observer.attemptEnded(this.#request.id, current.endpoint, current.attempt.number, 'cancelled')
+    if (!this.#admitted) {
+      this.#end()
+      this.#house.journal.append([this.#refuseRecord(499, 'client_left')])
+      this.#reservation?.settle(nothing, this.#house.clock.nowMs())
+      this.#report('cancelled', undefined, undefined, 0, 499, 'client_left')
+      return
+    }
+    // The vendor has read the prompt once the try was sent; it may bill that.
+    const sent = current?.exchange !== undefined
+    const tokens = answering || sent ? this.#countedTokens(progress) : noTokens
+    this.#settle('cancelled', 'counted', tokens, 499, 'client_left', () => {})
+  }
+
+  #storageFailed(): void {
+    this.#house.dispatcher.tell({ kind: 'request-cancelled', requestId: this.#request.id })
+    this.#end()
+    this.#refuse(new SpillwayError('storage_unavailable', 'requests cannot be recorded at this moment; try again shortly', { retryAfterMs: 1_000 }))
+  }
+
+  /** Refuses a request that has ended, writing it down: as settled if a try was made, else as refused. */
+  #refuse(error: SpillwayError): void {
+    const { exchange, id } = this.#request
+    const { status } = errorCodes[error.code]
+    this.#reservation?.settle(nothing, this.#house.clock.nowMs())
+    const record = this.#admitted
+      ? this.#settleRecord('failed', 'upstream', noTokens, 0, status, error.code)
+      : this.#refuseRecord(status, error.code)
+    this.#house.journal.append([record])
+    this.#report(this.#admitted ? 'failed' : 'refused', undefined, undefined, 0, status, error.code)
+    const extra = ['x-spillway-attempts', String(this.#attempts), ...rateLimitHeaders(this.#reservation?.remaining)]
+    refuse(exchange, error, id, extra)
+  }
+
+  #settle(state: SettleState, source: TokenSource, tokens: TokenCount, status: number, code: string | undefined, durable: () => void): void {
+    const prices = this.#try?.endpoint.prices
+    const nanoUsd = prices === undefined ? 0 : costNanoUsd(tokens, prices)
+    this.#settling = true
+    const record = this.#settleRecord(state, source, tokens, nanoUsd, status, code ?? null)
+    this.#reservation?.settle({ tokens: tokens.input + tokens.output, usd: nanoUsd / 1e9 }, this.#house.clock.nowMs())
+    this.#house.journal.append([record], (error) => {
+      this.#end()
+      if (this.#answering && this.#request.body.stream) this.#house.observer.streamClosed()
+      this.#report(state, tokens, source, nanoUsd, status, code)
+      // Not recorded: the caller must not take the answer for whole.
+      if (error !== undefined) this.#request.exchange.destroy()
+      else durable()
+    })
+  }
+
+  #end(): void {
+    if (this.#ended) return
+    this.#ended = true
+    this.#house.open.delete(this)
+    this.#house.dispatcher.forget(this)
+  }
+
+  #writeMark(outputTokens: number): void {
+    const current = this.#try as Try
+    const record: JournalRecord = { kind: 'mark', id: this.#request.id, n: current.attempt.number, outputTokens }
+    this.#house.journal.append([record], (error) => {
+      if (this.#ended || this.#settling) return
+      if (error !== undefined) {
+        this.giveUp('storage_unavailable', 'the answer could not be recorded any further')
+        return
+      }
+      this.#marks.written(outputTokens)
+      if (this.#held.length === 0) return
+      if (this.#request.exchange.write(this.#takeHeld())) current.exchange?.resume()
+    })
+  }
+
+  #lastProgress(): AnswerProgress {
+    return { outputTokensCounted: this.#marks.tokensSeen, usage: undefined }
+  }
+
+  #countedTokens(progress: AnswerProgress): TokenCount {
+    const { body } = this.#request
+    const input = this.#house.estimate.tokens(body.body.length, body.inputTokensMax)
+    return { input, cachedInput: 0, output: progress.outputTokensCounted }
+  }
+
+  #takeHeld(): Uint8Array {
+    const held = this.#held
+    this.#held = []
+    return held.length === 1 ? (held[0] as Uint8Array) : Buffer.concat(held)
+  }
+
+  #away(): void {
+    this.#awaySinceMs ??= this.#house.clock.nowMs()
+  }
+
+  #back(): void {
+    if (this.#awaySinceMs === undefined) return
+    this.#awayMs += this.#house.clock.nowMs() - this.#awaySinceMs
+    this.#awaySinceMs = undefined
+  }
+
+  #headers(current: Try, contentType: string): string[] {
+    this.#firstByteMs = this.#house.clock.nowMs() - this.#request.arrivedMs
+    this.#overheadMs = Math.max(0, this.#firstByteMs - this.#awayMs)
+    return answerHeaders(contentType, this.#request.id, current.endpoint, this.#attempts, this.#overheadMs, this.#reservation?.remaining, this.#head?.headers)
+  }
+
+  #report(state: SettleState | 'refused', tokens: TokenCount | undefined, source: TokenSource | undefined, nanoUsd: number, status: number, code: string | undefined): void {
+    const { id, operation, caller, body, arrivedMs, exchange } = this.#request
+    this.#house.observer.finished({
+      requestId: id,
+      operation,
+      tenant: caller.tenant.id,
+      plan: caller.tenant.plan,
+      keyId: caller.key.id,
+      model: this.facts.model,
+      stream: body.stream,
+      status,
+      code,
+      state,
+      attempts: this.#attempts,
+      endpoint: this.#try?.endpoint,
+      tokens,
+      source,
+      nanoUsd,
+      durationMs: this.#house.clock.nowMs() - arrivedMs,
+      firstByteMs: this.#firstByteMs,
+      overheadMs: this.#overheadMs,
+      retryCount: Number(exchange.header('x-stainless-retry-count') ?? 0) || 0,
+    })
+  }
+
+  // ---- records --------------------------------------------------------------------------------------------------
+
+  #admitRecord(endpoint: ServedEndpoint): JournalRecord {
+    const { id, caller, operation, body, access } = this.#request
+    const { tokens } = this.facts
+    return {
+      kind: 'admit',
+      id,
+      wallMs: this.#house.clock.wallMs(),
+      tenant: caller.tenant.id,
+      keyId: caller.key.id,
+      plan: caller.tenant.plan,
+      model: this.facts.model,
+      operation,
+      stream: body.stream,
+      policyVersion: this.#house.plane().version,
+      registerVersion: access.eligible.version,
+      priceVersion: endpoint.priceVersion,
+      holdTokens: tokens.input + tokens.output,
+      holdNanoUsd: access.pricesMax === undefined ? 0 : holdNanoUsd(tokens.input, tokens.output, access.pricesMax),
+    }
+  }
+
+  #attemptRecord({ attempt, endpoint }: Try): JournalRecord {
+    const { prices } = endpoint
+    return {
+      kind: 'attempt',
+      id: this.#request.id,
+      n: attempt.number,
+      wallMs: this.#house.clock.wallMs(),
+      endpoint: endpoint.id,
+      provider: endpoint.providerName,
+      subProcessor: endpoint.subProcessor,
+      country: endpoint.country,
+      upstreamModel: endpoint.upstreamModel,
+      // USD per million tokens are 1,000 nano-dollars a token.
+      prices: prices === undefined ? null : { input: prices.input * 1e3, cachedInput: prices.cachedInput * 1e3, output: prices.output * 1e3 },
+    }
+  }
+
+  #outcomeRecord(current: Try, failure: (JournalRecord & { kind: 'outcome' })['failure'], status: number | null, tokens: TokenCount | null): JournalRecord {
+    return { kind: 'outcome', id: this.#request.id, n: current.attempt.number, wallMs: this.#house.clock.wallMs(), failure, status, tokens }
+  }
+
+  #settleRecord(state: SettleState, source: TokenSource, tokens: TokenCount, nanoUsd: number, status: number, code: string | null): JournalRecord {
+    const durationMs = this.#house.clock.nowMs() - this.#request.arrivedMs
+    return {
+      kind: 'settle',
+      id: this.#request.id,
+      n: this.#attempts,
+      wallMs: this.#house.clock.wallMs(),
+      state,
+      source,
+      tokens,
+      nanoUsd,
+      status,
+      code,
+      firstByteMs: this.#firstByteMs === undefined ? null : Math.round(this.#firstByteMs),
+      durationMs: Math.round(durationMs),
+    }
+  }
+
+  #refuseRecord(status: number, code: string): JournalRecord {
+    const { id, caller } = this.#request
+    return { kind: 'refuse', id, wallMs: this.#house.clock.wallMs(), tenant: caller.tenant.id, keyId: caller.key.id, model: this.facts.model, status, code }
+  }
+}
+
+/** A reload may have put another vendor or country under the same name: what was decided then does not hold now. */
+function samePlace(a: ServedEndpoint, b: ServedEndpoint): boolean {
+  return a === b || (a.provider === b.provider && a.country === b.country && a.subProcessor === b.subProcessor)
+}
+
+const noTokens: TokenCount = { input: 0, cachedInput: 0, output: 0 }
+const nothing = { tokens: 0, usd: 0 }
+
+function exceededError(exceeded: Reservation & { kind: 'exceeded' }): SpillwayError {
+  const whose = exceeded.budgetId.startsWith('key/') ? 'this key' : 'this workspace'
+  const options = exceeded.retryAfterMs === undefined ? {} : { retryAfterMs: exceeded.retryAfterMs }
+  switch (exceeded.limit) {
+    case 'requests':
+      return new SpillwayError('rate_limit_exceeded', `${whose} has used its requests for this minute`, options)
+    case 'tokens':
+      return new SpillwayError('rate_limit_exceeded', `${whose} has used its tokens for this minute`, options)
+    case 'concurrent':
+      return new SpillwayError('concurrency_limit_exceeded', `${whose} has as many requests open as it may`, options)
+    case 'usd':
+      return new SpillwayError('insufficient_quota', `${whose} has used its budget for this month`, options)
+  }
+}
+
+/** What each rejection says to the caller: what happened and what to do. */
+function rejectionError(rejection: Rejection, model: string): SpillwayError {
+  const options = rejection.retryAfterMs === undefined ? {} : { retryAfterMs: rejection.retryAfterMs }
+  const tried = rejection.attempts === 0 ? '' : ` after ${rejection.attempts} ${rejection.attempts === 1 ? 'try' : 'tries'}`
+  return new SpillwayError(rejection.code, `${rejectionTexts[rejection.code] ?? 'the request could not be served'}: model ${model}${tried}`, options)
+}
+
+const rejectionTexts: Partial<Record<ErrorCode, string>> = {
+  no_eligible_endpoint: 'no place that may serve this workspace has this model',
+  overloaded: 'all places that may serve this are full; try again after the time given',
+  queue_timeout: 'no place became free in time; try again after the time given',
+  unavailable: 'no place that may serve this can be reached at this moment',
+  upstream_error: 'the vendor failed',
+  upstream_invalid_answer: 'the vendor sent an answer that is not one',
+  upstream_unauthorized: 'the vendor did not take our credentials; the operator has been told',
+  upstream_timeout: 'the vendor did not answer in time',
+}
