@@ -1,0 +1,173 @@
+import { readFileSync, watch } from 'node:fs'
+import path from 'node:path'
+import { MemoryRateLimiter } from '../adapters/limits/memory.ts'
+import { PriceBook } from '../adapters/price-book/price-book.ts'
+import { openStorage } from '../adapters/storage/open-storage.ts'
+import { startControlSocket } from '../admin/control-socket.ts'
+import type { Config } from '../config/config.ts'
+import { seededRandom } from '../core/random.ts'
+import { Gateway } from '../gateway/gateway.ts'
+import { systemClock } from './clock.ts'
+import { type ConfigSource, loadConfig, sourceDir } from './config-source.ts'
+import { openEventLog } from './event-log.ts'
+import { fileRows } from './file-rows.ts'
+import { ProviderSet } from './providers.ts'
+import { openTelemetry } from './telemetry.ts'
+
+export interface HostOptions {
+  readonly source: ConfigSource
+  readonly env: Readonly<Record<string, string | undefined>>
+  /** Lines for the person who started it. */
+  readonly say: (line: string) => void
+}
+
+/** A running Spillway. */
+export interface Host {
+  readonly gateway: Gateway
+  readonly config: Config
+  /** Reads the configuration again; keeps the last good one, and says why, where the new one is not valid. */
+  reload(): Promise<boolean>
+  /** Drains and closes everything; resolves when it is safe to exit. */
+  stop(): Promise<void>
+  /** Settles with the reason if the process must end by itself: the journal cannot be trusted any more. */
+  readonly failed: Promise<string>
+}
+
+/** The composition root: builds every part from one configuration and starts it. */
+export async function startHost(options: HostOptions): Promise<Host> {
+  const { source, env, say } = options
+  const dir = sourceDir(source)
+  let { config } = loadConfig(source)
+  let failed: (reason: string) => void = () => {}
+  const failure = new Promise<string>((resolve) => {
+    failed = resolve
+  })
+
+  const storage = await openStorage({
+    dataDir: config.dataDir,
+    segmentBytesMax: config.journal.segmentBytesMax,
+    retentionDays: config.journal.retentionDays,
+    clock: systemClock,
+    onFatal: (reason: string) => failed(reason),
+  })
+  const rows = fileRows(config, env, dir, storage.directory)
+  for (const problem of rows.problems) say(`warning: ${problem}`)
+  storage.setFileRows(rows.tenants, rows.keys)
+
+  const limiter = new MemoryRateLimiter()
+  const monthStartMs = startOfMonth(systemClock.wallMs())
+  for (const tenant of storage.directory.tenants()) {
+    limiter.seedSpend(`tenant/${tenant.id}`, storage.ledger.spentNanoUsd('tenant', tenant.id, monthStartMs) / 1e9, systemClock.wallMs())
+  }
+  for (const key of storage.directory.keys()) {
+    limiter.seedSpend(`key/${key.id}`, storage.ledger.spentNanoUsd('key', key.id, monthStartMs) / 1e9, systemClock.wallMs())
+  }
+
+  const providers = new ProviderSet(env)
+  const opened = await providers.open(config, dir)
+  for (const { provider, problem } of opened.problems) say(`warning: the provider ${provider} is switched off: ${problem}`)
+
+  const telemetry = await openTelemetry(config, env)
+  const seed = (systemClock.wallMs() & 0x7fffffff) >>> 0
+  const eventLog = config.eventLog === undefined ? undefined : openEventLog(config.eventLog, seed)
+  const tls = readTls(config)
+  const gateway = await Gateway.start({
+    config,
+    providers: opened.providers,
+    storage,
+    limiter,
+    priceBook: new PriceBook(),
+    clock: systemClock,
+    random: seededRandom(seed),
+    observer: telemetry.observer,
+    ...(tls && { tls }),
+    ...(eventLog && { eventLog }),
+    onEndpointState: (endpoint, state) => telemetry.endpointState(endpoint, state),
+    onProviderState: (provider, problem) => {
+      say(problem === undefined ? `${provider} answers` : `warning: ${provider} is left out for now: ${problem}`)
+    },
+  })
+  telemetry.watch(gateway, storage)
+
+  const reload = async (): Promise<boolean> => {
+    try {
+      const next = loadConfig(source).config
+      const refused = changedForGood(config, next)
+      if (refused !== undefined) throw new Error(refused)
+      const nextRows = fileRows(next, env, dir, storage.directory)
+      const nextProviders = await providers.open(next, dir)
+      for (const { provider, problem } of nextProviders.problems) say(`warning: the provider ${provider} is switched off: ${problem}`)
+      storage.setFileRows(nextRows.tenants, nextRows.keys)
+      gateway.reload(next, nextProviders.providers)
+      const nextTls = readTls(next)
+      if (nextTls !== undefined) gateway.setTls(nextTls.cert, nextTls.key)
+      config = next
+      say('the configuration was read again and is in force')
+      return true
+    } catch (error) {
+      say(`warning: the new configuration is not taken, the last good one stays: ${(error as Error).message}`)
+      return false
+    }
+  }
+  const watching = source.kind === 'file' ? watchFiles([source.path, config.tls?.cert, config.tls?.key], () => void reload()) : undefined
+  const control = await startControlSocket(storage, {
+    reload: async () => ({ reloaded: await reload() }),
+    status: async () => ({ openRequests: gateway.openRequests, ...gateway.snapshot(), unreachable: Object.fromEntries(gateway.unreachable) }),
+  })
+
+  return {
+    gateway,
+    get config() {
+      return config
+    },
+    reload,
+    failed: failure,
+    async stop() {
+      watching?.()
+      await gateway.drain(config.limits.drainMs)
+      await gateway.stop()
+      await control.close()
+      await providers.close()
+      await storage.close()
+      await eventLog?.close()
+      await telemetry.close()
+    },
+  }
+}
+
+/** What a running process cannot change: says what to do instead, or undefined. */
+function changedForGood(old: Config, next: Config): string | undefined {
+  if (old.dataDir !== next.dataDir) return 'dataDir cannot change while running; restart'
+  if (old.listen.host !== next.listen.host || old.listen.port !== next.listen.port) return 'listen cannot change while running; restart'
+  return undefined
+}
+
+function readTls(config: Config): { cert: Buffer; key: Buffer } | undefined {
+  if (config.tls === undefined) return undefined
+  return { cert: readFileSync(config.tls.cert), key: readFileSync(config.tls.key) }
+}
+
+function startOfMonth(wallMs: number): number {
+  const date = new Date(wallMs)
+  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1)
+}
+
+/** Calls back once, 200 ms after the last of several changes. Editors replace files, so the folders are watched. */
+function watchFiles(files: readonly (string | undefined)[], changed: () => void): () => void {
+  let timer: NodeJS.Timeout | undefined
+  const watchers = files.flatMap((file) => {
+    if (file === undefined) return []
+    const name = path.basename(file)
+    return [
+      watch(path.dirname(path.resolve(file)), { persistent: false }, (_event, changedName) => {
+        if (changedName !== name) return
+        clearTimeout(timer)
+        timer = setTimeout(changed, 200)
+      }),
+    ]
+  })
+  return () => {
+    clearTimeout(timer)
+    for (const watcher of watchers) watcher.close()
+  }
+}

@@ -1,0 +1,77 @@
+import { openProvider } from '../adapters/providers/open-provider.ts'
+import type { Provider } from '../adapters/providers/provider.ts'
+import type { Config, ProviderConfig, TrafficLimits } from '../config/config.ts'
+import { resolveSecret } from './secrets.ts'
+
+/** Why a provider is switched off. */
+export interface ProviderProblem {
+  readonly provider: string
+  readonly problem: string
+}
+
+interface Opened {
+  readonly provider: Provider
+  /** What it was made from: a change of any of it makes another one. */
+  readonly fingerprint: string
+}
+
+/**
+ * The providers in use, kept over reloads: one that did not change keeps its connections, one that did is made anew,
+ * and the old one closes once its last answer has ended.
+ */
+export class ProviderSet {
+  readonly #env: Readonly<Record<string, string | undefined>>
+  #opened = new Map<string, Opened>()
+
+  constructor(env: Readonly<Record<string, string | undefined>>) {
+    this.#env = env
+  }
+
+  /** Opens what the configuration names. A missing secret switches its provider off and is reported; the rest serves. */
+  async open(config: Config, dir: string): Promise<{ providers: Map<string, Provider>; problems: ProviderProblem[] }> {
+    const next = new Map<string, Opened>()
+    const problems: ProviderProblem[] = []
+    for (const [name, provider] of Object.entries(config.providers)) {
+      const secret = secretOf(provider)
+      const resolved = secret === undefined ? undefined : resolveSecret(secret, { env: this.#env, dir })
+      if (resolved?.kind === 'missing') {
+        problems.push({ provider: name, problem: resolved.problem })
+        continue
+      }
+      const fingerprint = JSON.stringify([provider, resolved?.value, config.limits])
+      const known = this.#opened.get(name)
+      if (known?.fingerprint === fingerprint) {
+        next.set(name, known)
+        continue
+      }
+      try {
+        next.set(name, { provider: await this.#make(name, provider, resolved?.value, config.limits), fingerprint })
+      } catch (error) {
+        problems.push({ provider: name, problem: (error as Error).message })
+      }
+    }
+    const old = [...this.#opened.values()].filter((opened) => ![...next.values()].includes(opened))
+    this.#opened = next
+    for (const { provider } of old) void provider.close()
+    return { providers: new Map([...next].map(([name, { provider }]) => [name, provider])), problems }
+  }
+
+  async close(): Promise<void> {
+    await Promise.all([...this.#opened.values()].map(({ provider }) => provider.close()))
+  }
+
+  async #make(name: string, config: ProviderConfig, secret: string | undefined, limits: TrafficLimits): Promise<Provider> {
+    return openProvider(name, config, { env: this.#env, ...(secret !== undefined && { secret }) }, limits)
+  }
+}
+
+function secretOf(config: ProviderConfig) {
+  switch (config.kind) {
+    case 'openai-compatible':
+    case 'azure':
+      return config.apiKey
+    case 'vertex':
+    case 'bedrock':
+      return config.credentials
+  }
+}

@@ -1,0 +1,134 @@
+import { type ChildProcess, spawn } from 'node:child_process'
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { request } from 'node:http'
+import { createServer } from 'node:net'
+import { tmpdir } from 'node:os'
+import path from 'node:path'
+
+const root = path.join(import.meta.dirname, '../..')
+const main = path.join(root, 'src/cli/main.ts')
+
+/** A gateway as its users run it: the real process, its own data directory, on loopback. */
+export class GatewayProcess {
+  readonly dir = mkdtempSync(path.join(tmpdir(), 'spillway-e2e-'))
+  readonly port: number
+  readonly configFile = path.join(this.dir, 'spillway.yaml')
+  readonly #env: Record<string, string>
+  #child: ChildProcess | undefined
+  #said = ''
+
+  private constructor(port: number, env: Record<string, string>) {
+    this.port = port
+    this.#env = env
+  }
+
+  /** `yaml` is the configuration without `listen`, `metrics` and `dataDir`, which are added. */
+  static async start(yaml: string, env: Record<string, string> = {}): Promise<GatewayProcess> {
+    const gateway = new GatewayProcess(await freePort(), env)
+    gateway.configure(yaml)
+    await gateway.run()
+    return gateway
+  }
+
+  get url(): string {
+    return `http://127.0.0.1:${this.port}/v1`
+  }
+
+  get pid(): number {
+    return this.#child?.pid ?? 0
+  }
+
+  /** What it printed so far. */
+  get said(): string {
+    return this.#said
+  }
+
+  configure(yaml: string): void {
+    const own = `listen: { host: 127.0.0.1, port: ${this.port} }\nmetrics: off\ndataDir: ./data\n`
+    writeFileSync(this.configFile, own + yaml)
+  }
+
+  /** Starts the process and waits until it is ready to serve. */
+  async run(): Promise<void> {
+    const child = spawn(process.execPath, [main, 'up', '--config', this.configFile], {
+      env: { PATH: process.env['PATH'] ?? '', ...this.#env },
+      stdio: ['ignore', 'pipe', 'pipe'],
+    })
+    this.#child = child
+    const keep = (text: Buffer) => {
+      this.#said += text.toString()
+    }
+    child.stdout.on('data', keep)
+    child.stderr.on('data', keep)
+    for (let round = 0; round < 400; round++) {
+      if (child.exitCode !== null) throw new Error(`the gateway ended at start:\n${this.#said}`)
+      if ((await statusOf(this.port, '/readyz')) === 200) return
+      await pause(25)
+    }
+    throw new Error(`the gateway did not become ready:\n${this.#said}`)
+  }
+
+  /** Ends the process; resolves with its exit code, or null where a signal ended it. */
+  async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    const child = this.#child
+    if (child === undefined || child.exitCode !== null) return child?.exitCode ?? null
+    const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
+    child.kill(signal)
+    return ended
+  }
+
+  signal(signal: NodeJS.Signals): void {
+    this.#child?.kill(signal)
+  }
+
+  /** Runs a command of the command line beside the process and gives what it printed. */
+  async cli(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
+    return runCli([...args, '--config', this.configFile], this.dir, this.#env)
+  }
+
+  async dispose(): Promise<void> {
+    await this.end('SIGKILL')
+    rmSync(this.dir, { recursive: true, force: true })
+  }
+}
+
+export async function runCli(args: readonly string[], cwd: string, env: Record<string, string> = {}): Promise<{ code: number | null; out: string; err: string }> {
+  const child = spawn(process.execPath, [main, ...args], { cwd, env: { PATH: process.env['PATH'] ?? '', ...env }, stdio: ['ignore', 'pipe', 'pipe'] })
+  let out = ''
+  let err = ''
+  child.stdout.on('data', (text: Buffer) => {
+    out += text.toString()
+  })
+  child.stderr.on('data', (text: Buffer) => {
+    err += text.toString()
+  })
+  const code = await new Promise<number | null>((resolve) => child.once('close', (exit) => resolve(exit)))
+  return { code, out, err }
+}
+
+export function statusOf(port: number, target: string): Promise<number | undefined> {
+  return new Promise((resolve) => {
+    const call = request({ host: '127.0.0.1', port, path: target, timeout: 1_000, agent: false }, (answer) => {
+      answer.resume()
+      resolve(answer.statusCode)
+    })
+    call.on('error', () => resolve(undefined))
+    call.on('timeout', () => call.destroy())
+    call.end()
+  })
+}
+
+export function freePort(): Promise<number> {
+  return new Promise((resolve, reject) => {
+    const server = createServer()
+    server.once('error', reject)
+    server.listen(0, '127.0.0.1', () => {
+      const address = server.address()
+      server.close(() => (typeof address === 'object' && address !== null ? resolve(address.port) : reject(new Error('no port'))))
+    })
+  })
+}
+
+export function pause(ms: number): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, ms))
+}
