@@ -37,15 +37,19 @@ describe('the rings', () => {
       }
       const place = placeOf(path.posix.join(path.posix.dirname(file), target))
       expect(place, `${file} imports ${target}, which is in no ring`).toBeDefined()
-      if (place !== own) expect(rings[place as string], `${file} imports ${target}`).toBeLessThan(rings[own as string] as number)
+      if (place !== own)
+        expect(rings[place as string], `${file} imports ${target}`).toBeLessThan(rings[own as string] as number)
     }
   })
 
-  test.each(shipped.filter((file) => (rings[placeOf(file) as string] as number) < 2))('%s never asks for time or chance', (file) => {
-    const text = readFileSync(path.join(root, file), 'utf8')
-    expect(text).not.toMatch(/Date\.now|new Date\(\)|Math\.random|performance\.now/)
-    if (file.startsWith('src/core/')) expect(text).not.toMatch(/Math\.(exp|log|log2|log10|pow|sin|cos|tan)\b|\*\*/)
-  })
+  test.each(shipped.filter((file) => (rings[placeOf(file) as string] as number) < 2))(
+    '%s never asks for time or chance',
+    (file) => {
+      const text = readFileSync(path.join(root, file), 'utf8')
+      expect(text).not.toMatch(/Date\.now|new Date\(\)|Math\.random|performance\.now/)
+      if (file.startsWith('src/core/')) expect(text).not.toMatch(/Math\.(exp|log|log2|log10|pow|sin|cos|tan)\b|\*\*/)
+    },
+  )
 
   test('the demo clouds know nothing of src, and src nothing of them', () => {
     for (const file of filesIn('demo')) {

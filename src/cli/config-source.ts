@@ -4,7 +4,9 @@ import type { Config, ConfigIssue } from '../config/config.ts'
 import { parseConfig } from '../config/parse.ts'
 
 /** Where the configuration comes from: a file, or text made by this process (the demo's). */
-export type ConfigSource = { readonly kind: 'file'; readonly path: string } | { readonly kind: 'text'; readonly text: string; readonly dir: string }
+export type ConfigSource =
+  | { readonly kind: 'file'; readonly path: string }
+  | { readonly kind: 'text'; readonly text: string; readonly dir: string }
 
 /** The directory that relative paths in the configuration are relative to. */
 export function sourceDir(source: ConfigSource): string {
@@ -14,23 +16,34 @@ export function sourceDir(source: ConfigSource): string {
 /** Reads and checks the whole; throws one Error that lists every mistake. */
 export function loadConfig(source: ConfigSource): { config: Config; warnings: readonly ConfigIssue[] } {
   const text = source.kind === 'text' ? source.text : readText(source.path)
-  const result = parseConfig(text, { fileDir: sourceDir(source), joinPath: (dir, relative) => path.resolve(dir, relative) })
+  const result = parseConfig(text, {
+    fileDir: sourceDir(source),
+    joinPath: (dir, relative) => path.resolve(dir, relative),
+  })
   if (result.kind === 'invalid') {
     const name = source.kind === 'file' ? source.path : 'the configuration'
-    throw new Error(`${name} has ${result.issues.length} ${result.issues.length === 1 ? 'mistake' : 'mistakes'}:\n${issueLines(result.issues)}`)
+    throw new Error(
+      `${name} has ${result.issues.length} ${result.issues.length === 1 ? 'mistake' : 'mistakes'}:\n${issueLines(result.issues)}`,
+    )
   }
   return result
 }
 
 export function issueLines(issues: readonly ConfigIssue[]): string {
-  return issues.map(({ path: place, message, line }) => `  ${line === undefined ? '' : `line ${line}: `}${place === '' ? '' : `${place}: `}${message}`).join('\n')
+  return issues
+    .map(
+      ({ path: place, message, line }) =>
+        `  ${line === undefined ? '' : `line ${line}: `}${place === '' ? '' : `${place}: `}${message}`,
+    )
+    .join('\n')
 }
 
 function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {
-    const reason = (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : (error as Error).message
+    const reason =
+      (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : (error as Error).message
     throw new Error(`cannot read ${file}: ${reason}; name another with --config FILE`)
   }
 }

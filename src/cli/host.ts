@@ -57,15 +57,24 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const limiter = new MemoryRateLimiter()
   const monthStartMs = startOfMonth(systemClock.wallMs())
   for (const tenant of storage.directory.tenants()) {
-    limiter.seedSpend(`tenant/${tenant.id}`, storage.ledger.spentNanoUsd('tenant', tenant.id, monthStartMs) / 1e9, systemClock.wallMs())
+    limiter.seedSpend(
+      `tenant/${tenant.id}`,
+      storage.ledger.spentNanoUsd('tenant', tenant.id, monthStartMs) / 1e9,
+      systemClock.wallMs(),
+    )
   }
   for (const key of storage.directory.keys()) {
-    limiter.seedSpend(`key/${key.id}`, storage.ledger.spentNanoUsd('key', key.id, monthStartMs) / 1e9, systemClock.wallMs())
+    limiter.seedSpend(
+      `key/${key.id}`,
+      storage.ledger.spentNanoUsd('key', key.id, monthStartMs) / 1e9,
+      systemClock.wallMs(),
+    )
   }
 
   const providers = new ProviderSet(env)
   const opened = await providers.open(config, dir)
-  for (const { provider, problem } of opened.problems) say(`warning: the provider ${provider} is switched off: ${problem}`)
+  for (const { provider, problem } of opened.problems)
+    say(`warning: the provider ${provider} is switched off: ${problem}`)
 
   const telemetry = await openTelemetry(config, env)
   const seed = (systemClock.wallMs() & 0x7fffffff) >>> 0
@@ -96,7 +105,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
       if (refused !== undefined) throw new Error(refused)
       const nextRows = fileRows(next, env, dir, storage.directory)
       const nextProviders = await providers.open(next, dir)
-      for (const { provider, problem } of nextProviders.problems) say(`warning: the provider ${provider} is switched off: ${problem}`)
+      for (const { provider, problem } of nextProviders.problems)
+        say(`warning: the provider ${provider} is switched off: ${problem}`)
       storage.setFileRows(nextRows.tenants, nextRows.keys)
       gateway.reload(next, nextProviders.providers)
       const nextTls = readTls(next)
@@ -109,10 +119,17 @@ export async function startHost(options: HostOptions): Promise<Host> {
       return false
     }
   }
-  const watching = source.kind === 'file' ? watchFiles([source.path, config.tls?.cert, config.tls?.key], () => void reload()) : undefined
+  const watching =
+    source.kind === 'file'
+      ? watchFiles([source.path, config.tls?.cert, config.tls?.key], () => void reload())
+      : undefined
   const control = await startControlSocket(storage, {
     reload: async () => ({ reloaded: await reload() }),
-    status: async () => ({ openRequests: gateway.openRequests, ...gateway.snapshot(), unreachable: Object.fromEntries(gateway.unreachable) }),
+    status: async () => ({
+      openRequests: gateway.openRequests,
+      ...gateway.snapshot(),
+      unreachable: Object.fromEntries(gateway.unreachable),
+    }),
   })
 
   return {
@@ -138,7 +155,8 @@ export async function startHost(options: HostOptions): Promise<Host> {
 /** What a running process cannot change: says what to do instead, or undefined. */
 function changedForGood(old: Config, next: Config): string | undefined {
   if (old.dataDir !== next.dataDir) return 'dataDir cannot change while running; restart'
-  if (old.listen.host !== next.listen.host || old.listen.port !== next.listen.port) return 'listen cannot change while running; restart'
+  if (old.listen.host !== next.listen.host || old.listen.port !== next.listen.port)
+    return 'listen cannot change while running; restart'
   return undefined
 }
 

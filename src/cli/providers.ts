@@ -60,7 +60,12 @@ export class ProviderSet {
     await Promise.all([...this.#opened.values()].map(({ provider }) => provider.close()))
   }
 
-  async #make(name: string, config: ProviderConfig, secret: string | undefined, limits: TrafficLimits): Promise<Provider> {
+  async #make(
+    name: string,
+    config: ProviderConfig,
+    secret: string | undefined,
+    limits: TrafficLimits,
+  ): Promise<Provider> {
     return openProvider(name, config, { env: this.#env, ...(secret !== undefined && { secret }) }, limits)
   }
 }

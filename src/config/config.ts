@@ -41,7 +41,12 @@ interface ProviderPlace {
 
 export type ProviderConfig = ProviderPlace &
   (
-    | { readonly kind: 'openai-compatible'; readonly baseUrl: string; readonly apiKey?: SecretReference; readonly quirks?: string }
+    | {
+        readonly kind: 'openai-compatible'
+        readonly baseUrl: string
+        readonly apiKey?: SecretReference
+        readonly quirks?: string
+      }
     | {
         readonly kind: 'azure'
         readonly baseUrl: string

@@ -1,5 +1,7 @@
 import type { Endpoint } from './endpoint.ts'
 import type { EndpointHealth } from './events.ts'
+import type { EndpointId } from './ids.ts'
+import { hashText } from './rendezvous.ts'
 
 /** Linkerd's decay of its peak EWMA: half a minute after a bad moment little of it is left. */
 const decayMs = 10_000
@@ -15,10 +17,38 @@ const slowStartShare = 0.1
 /** After this long without an ejection the earlier ones are forgotten. */
 const forgetEjectionsMs = 600_000
 
+/** One endpoint as the explain call and the console see it. */
+export interface EndpointSnapshot {
+  readonly endpointId: EndpointId
+  readonly health: EndpointHealth
+  readonly inFlight: number
+  readonly concurrencyMax: number
+  /** Expected time to the first token, ms. */
+  readonly firstTokenMs: number
+  /** Until the half-open try, ms; 0 where it is not ejected. */
+  readonly ejectedForMs: number
+}
+
+/** What one candidate would mean for a request right now. */
+export interface Candidate extends EndpointSnapshot {
+  /** Why it would not be tried now; absent for those that would. */
+  readonly removedBy?: string
+  readonly score?: number
+}
+
+/**
+ * A first token takes as long as so many further ones: the median of TTFT / TPOT over the 3,658 measured points of
+ * InferenceMAX (Apache-2.0), from which the demo clouds take their times too.
+ */
+const tokensPerFirstToken = 37
+
 /** Where one endpoint stands. Kept by id while the set of endpoints changes around it. */
 export class EndpointState {
   endpoint: Endpoint
   inFlight = 0
+  /** Tries in flight that find out whether it is good again. */
+  probes = 0
+  readonly hash: number
   /** `down`: a probe outside any request could not reach it. */
   down = false
   #failuresInRow = 0
@@ -37,6 +67,7 @@ export class EndpointState {
 
   constructor(endpoint: Endpoint) {
     this.endpoint = endpoint
+    this.hash = hashText(endpoint.id)
   }
 
   health(nowMs: number): EndpointHealth {
@@ -49,13 +80,13 @@ export class EndpointState {
     return !this.down && !this.#ejected
   }
 
+  get isEjected(): boolean {
+    return this.#ejected
+  }
+
   /** When the half-open try is due; infinite where it is not ejected. */
   get ejectedUntilMs(): number {
     return this.#ejected ? this.#ejectedUntilMs : Number.POSITIVE_INFINITY
-  }
-
-  isSlowStarting(nowMs: number): boolean {
-    return nowMs - this.#slowStartFromMs < slowStartMs
   }
 
   /** Slots that may be used now: all, or the growing share of a slow start. */
@@ -78,10 +109,16 @@ export class EndpointState {
     return Math.max(known, nowMs - this.#unansweredStartsMs / this.#unanswered)
   }
 
-  started(nowMs: number): void {
+  started(nowMs: number, probe: boolean): void {
     this.inFlight++
+    if (probe) this.probes++
     this.#unanswered++
     this.#unansweredStartsMs += nowMs
+  }
+
+  ended(probe: boolean): void {
+    this.inFlight--
+    if (probe) this.probes--
   }
 
   /** The first byte came. Gives true where that ended an ejection. */
@@ -100,9 +137,7 @@ export class EndpointState {
 
   /** A whole answer came in one piece: its time per token says how soon the first came. */
   answeredWhole(startedMs: number, outputTokens: number, nowMs: number): boolean {
-    // A first token takes about as long as 25 further ones (median TTFT over median TPOT of the measured points in
-    // the inference-performance data this project ships for its demo clouds).
-    this.#learn((nowMs - startedMs) / (1 + outputTokens / 25), nowMs)
+    this.#learn((nowMs - startedMs) / (1 + outputTokens / tokensPerFirstToken), nowMs)
     return this.succeeded(nowMs)
   }
 
@@ -144,6 +179,17 @@ export class EndpointState {
     this.down = !reachable
     if (reachable) this.#slowStartFromMs = this.#slowStartFromMs > 0 ? nowMs : this.#slowStartFromMs
     return true
+  }
+
+  snapshot(nowMs: number): EndpointSnapshot {
+    return {
+      endpointId: this.endpoint.id,
+      health: this.health(nowMs),
+      inFlight: this.inFlight,
+      concurrencyMax: this.endpoint.concurrencyMax,
+      firstTokenMs: this.firstTokenMs(nowMs),
+      ejectedForMs: this.#ejected ? Math.max(0, this.#ejectedUntilMs - nowMs) : 0,
+    }
   }
 
   #decayed(nowMs: number): number {

@@ -9,6 +9,7 @@
  * - `server-error`: 500, 502, 504 and other 5xx.
  * - `unauthorized`: 401 or 403 to our own credentials, or credentials could not be had: the operator's trouble.
  * - `missing-model`: 404: this endpoint does not have the model it was listed for.
+ * - `withdrawn`: not made: the law or the configuration changed between the decision and the sending.
  * - `broken`: an answer that is not one: not JSON, wrong length, a redirect, 101, too large.
  */
 export type FailureKind =
@@ -21,6 +22,7 @@ export type FailureKind =
   | 'unauthorized'
   | 'missing-model'
   | 'broken'
+  | 'withdrawn'
 
 export interface Failure {
   readonly kind: FailureKind

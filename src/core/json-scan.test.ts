@@ -26,7 +26,11 @@ describe('JSON scanner', () => {
 
   test('agrees with JSON.parse on texts broken in one place', () => {
     const broken = fc
-      .tuple(fc.jsonValue({ maxDepth: 4 }), fc.nat(), fc.constantFrom('', '"', '\\', '}', ']', ',', ':', '0', '-', '.', 'e', '\n', '\u0001', 'x'))
+      .tuple(
+        fc.jsonValue({ maxDepth: 4 }),
+        fc.nat(),
+        fc.constantFrom('', '"', '\\', '}', ']', ',', ':', '0', '-', '.', 'e', '\n', '\u0001', 'x'),
+      )
       .map(([value, place, char]) => {
         const text = JSON.stringify(value)
         const at = place % (text.length + 1)

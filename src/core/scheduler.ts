@@ -1,12 +1,14 @@
 import { DeadlineHeap } from './deadline-heap.ts'
 import type { Endpoint, RoutingPreset } from './endpoint.ts'
-import { EndpointState } from './endpoint-state.ts'
-import type { Action, Attempt, EndpointHealth, SchedulerEvent } from './events.ts'
+import { type Candidate, type EndpointSnapshot, EndpointState } from './endpoint-state.ts'
+import type { Action, Attempt, SchedulerEvent } from './events.ts'
 import type { Failure } from './failure.ts'
 import type { AttemptId, EndpointId, RequestId } from './ids.ts'
-import { Model } from './model.ts'
+import { Model, type Urgency } from './model.ts'
+import type { OpenAttempt, OpenRequest } from './open-request.ts'
 import type { Random } from './random.ts'
 import { rejectionOf } from './rejection.ts'
+import { hashText } from './rendezvous.ts'
 import { type Eligibility, isEligible, type RequestFacts } from './request.ts'
 import { RetryBudget } from './retry-budget.ts'
 
@@ -18,58 +20,9 @@ export interface SchedulerPolicy {
   readonly queueLengthMax: number
 }
 
-/** One endpoint as the explain call and the console see it. */
-export interface EndpointSnapshot {
-  readonly endpointId: EndpointId
-  readonly health: EndpointHealth
-  readonly inFlight: number
-  readonly concurrencyMax: number
-  /** Expected time to the first token, ms. */
-  readonly firstTokenMs: number
-  /** Until the half-open try, ms; 0 where it is not ejected. */
-  readonly ejectedForMs: number
-}
-
 export interface SchedulerSnapshot {
   readonly waiting: number
   readonly endpoints: readonly EndpointSnapshot[]
-}
-
-/** What one candidate would mean for a request right now. */
-export interface Candidate extends EndpointSnapshot {
-  /** Why it would not be tried now; absent for those that would. */
-  readonly removedBy?: string
-  readonly score?: number
-}
-
-/** A request between its arrival and its end. */
-export interface OpenRequest {
-  readonly facts: RequestFacts
-  readonly model: Model
-  readonly sequence: number
-  readonly priority: number
-  /** The word in force; the arrival's own until the law changes. */
-  eligible: Eligibility
-  /** Nothing is done for it after this: its deadline, or sooner where it only waits for leave to retry. */
-  deadlineMs: number
-  waiting: boolean
-  /** Since when it waits, this time. */
-  waitingFromMs: number
-  ended: boolean
-  attempts: number
-  /** Endpoints that failed it; not asked again. */
-  failedAt: EndpointState[]
-  lastFailure: Failure | undefined
-  timeouts: number
-  running: OpenAttempt | undefined
-}
-
-interface OpenAttempt {
-  readonly attempt: Attempt
-  readonly state: EndpointState
-  readonly request: OpenRequest
-  readonly startedMs: number
-  answering: boolean
 }
 
 /** A waiter may use a place that is ejected or still warming up once it has waited this long in vain. */
@@ -164,7 +117,7 @@ export class Scheduler {
   }
 
   snapshot(nowMs: number): SchedulerSnapshot {
-    return { waiting: this.#waiting, endpoints: this.#byIndex.map((state) => snapshotOf(state, nowMs)) }
+    return { waiting: this.#waiting, endpoints: this.#byIndex.map((state) => state.snapshot(nowMs)) }
   }
 
   /** Ranks the eligible endpoints of a model as a request arriving now would see them. Changes nothing. */
@@ -186,6 +139,7 @@ export class Scheduler {
       model: this.#model(facts.model),
       sequence: this.#nextSequence++,
       priority: facts.priority,
+      affinityHash: facts.affinity === undefined ? undefined : hashText(facts.affinity),
       eligible: facts.eligible,
       deadlineMs: facts.deadlineMs,
       waiting: false,
@@ -217,7 +171,8 @@ export class Scheduler {
   #place(request: OpenRequest): void {
     const { model, eligible } = request
     if (eligible.indices.length === 0) return this.#reject(request)
-    if (!this.#fits(eligible) || (request.attempts > 0 && !this.#retries.canRetry(this.#nowMs))) return this.#wait(request)
+    if (!this.#fits(eligible) || (request.attempts > 0 && !this.#retries.canRetry(this.#nowMs)))
+      return this.#wait(request)
     // Waiters of the same or a higher priority go first to what they could use.
     const state = model.choose(request, this.#byIndex, this.#nowMs)
     if (state !== undefined && !this.#isOwedToWaiter(state, request)) return this.#dispatch(request, state)
@@ -233,7 +188,10 @@ export class Scheduler {
       (eligible) => this.#fits(eligible) && isEligible(eligible, state.endpoint.index),
       (waiter) => this.#mayTake(waiter, state, false),
     )
-    return first !== undefined && (first.priority > request.priority || (first.priority === request.priority && first.sequence < request.sequence))
+    return (
+      first !== undefined &&
+      (first.priority > request.priority || (first.priority === request.priority && first.sequence < request.sequence))
+    )
   }
 
   #wait(request: OpenRequest): void {
@@ -242,7 +200,9 @@ export class Scheduler {
       if (last === undefined || last.priority >= request.priority) return this.#reject(request, 'overloaded')
       this.#reject(last, 'overloaded')
     }
-    if (request.attempts > 0) request.deadlineMs = Math.min(request.deadlineMs, this.#nowMs + retryLeaveMsMax)
+    if (request.attempts > 0 && !this.#retries.canRetry(this.#nowMs)) {
+      request.deadlineMs = Math.min(request.deadlineMs, this.#nowMs + retryLeaveMsMax)
+    }
     request.waiting = true
     request.waitingFromMs = this.#nowMs
     request.model.queue.add(request)
@@ -255,7 +215,12 @@ export class Scheduler {
     for (const { queue } of this.#models.values()) {
       const last = queue.last()
       if (last === undefined) continue
-      if (worst === undefined || last.priority < worst.priority || (last.priority === worst.priority && last.sequence > worst.sequence)) worst = last
+      if (
+        worst === undefined ||
+        last.priority < worst.priority ||
+        (last.priority === worst.priority && last.sequence > worst.sequence)
+      )
+        worst = last
     }
     return worst
   }
@@ -288,11 +253,23 @@ export class Scheduler {
     if (request.attempts === 0) this.#retries.first(this.#nowMs)
     else this.#retries.retry(this.#nowMs)
     request.attempts++
-    const attempt: Attempt = { id: this.#nextAttemptId++, requestId: request.facts.id, number: request.attempts, endpoint: state.endpoint }
-    const running: OpenAttempt = { attempt, state, request, startedMs: this.#nowMs, answering: false }
+    const attempt: Attempt = {
+      id: this.#nextAttemptId++,
+      requestId: request.facts.id,
+      number: request.attempts,
+      endpoint: state.endpoint,
+    }
+    const running: OpenAttempt = {
+      attempt,
+      state,
+      request,
+      startedMs: this.#nowMs,
+      answering: false,
+      probe: !state.isOpen,
+    }
     request.running = running
     this.#attempts.set(attempt.id, running)
-    state.started(this.#nowMs)
+    state.started(this.#nowMs, running.probe)
     this.#actions.push({ kind: 'dispatch', attempt })
   }
 
@@ -309,7 +286,7 @@ export class Scheduler {
   }
 
   #release(running: OpenAttempt): void {
-    running.state.inFlight--
+    running.state.ended(running.probe)
     if (!running.answering) running.state.endedUnanswered(running.startedMs)
     running.request.running = undefined
   }
@@ -322,7 +299,9 @@ export class Scheduler {
 
   #completed(running: OpenAttempt, outputTokens: number): void {
     const { state, request, startedMs } = running
-    const returned = running.answering ? state.succeeded(this.#nowMs) : state.answeredWhole(startedMs, outputTokens, this.#nowMs)
+    const returned = running.answering
+      ? state.succeeded(this.#nowMs)
+      : state.answeredWhole(startedMs, outputTokens, this.#nowMs)
     if (returned) this.#healthChanged(state)
     this.#release(running)
     request.model.served(this.#nowMs - startedMs)
@@ -346,13 +325,20 @@ export class Scheduler {
     } else {
       request.lastFailure = failure
       if (failure.kind === 'timed-out') request.timeouts++
-      // A vendor that is only busy may be asked again once its Retry-After is over.
-      if (failure.kind !== 'rate-limited') request.failedAt.push(state)
+      if (!this.#mayAskAgain(request, failure)) request.failedAt.push(state)
       // A timeout has cost the caller a minute already: one more try, not two.
       if (request.attempts >= this.#policy.attemptsMax || request.timeouts > 1) this.#reject(request)
       else this.#place(request)
     }
     this.#roomAt(state)
+  }
+
+  /** May the same place be asked again for this request? */
+  #mayAskAgain(request: OpenRequest, failure: Failure): boolean {
+    // A vendor that is only busy: once its Retry-After is over.
+    if (failure.kind === 'rate-limited') return true
+    // A connection that broke, where there is no other place: likely it was idle for too long.
+    return failure.kind === 'reset' && request.attempts === 1 && request.eligible.indices.length === 1
   }
 
   #learnFailure(state: EndpointState, failure: Failure): void {
@@ -373,7 +359,7 @@ export class Scheduler {
   }
 
   #healthChanged(state: EndpointState): void {
-    for (const model of this.#models.values()) model.healthChanged(this.#byIndex)
+    this.#models.get(state.endpoint.model)?.healthChanged()
     this.#actions.push({ kind: 'endpoint-state', endpointId: state.endpoint.id, state: state.health(this.#nowMs) })
   }
 
@@ -382,15 +368,23 @@ export class Scheduler {
   /** May this waiter have this place now? `urgent`: its deadline is at hand, so any place with a free slot will do. */
   #mayTake(request: OpenRequest, state: EndpointState, urgent: boolean): boolean {
     if (request.attempts > 0 && !this.#retries.canRetry(this.#nowMs)) return false
-    const patient = this.#nowMs - request.waitingFromMs < patienceMs
-    return request.model.canTake(request, state, urgent ? 'urgent' : patient ? 'patient' : 'impatient', this.#nowMs)
+    const urgency: Urgency = urgent
+      ? 'urgent'
+      : this.#nowMs - request.waitingFromMs < patienceMs
+        ? 'patient'
+        : 'impatient'
+    return request.model.canTake(request, state, urgency, this.#byIndex, this.#nowMs)
   }
 
   /** A slot may be free at this endpoint: the first waiters who can use it get it. */
   #roomAt(state: EndpointState): void {
     const model = this.#models.get(state.endpoint.model)
     if (model === undefined) return
-    while (model.queue.length > 0 && state.inFlight < state.endpoint.concurrencyMax) {
+    while (
+      model.queue.length > 0 &&
+      state.inFlight < state.endpoint.concurrencyMax &&
+      state.heldUntilMs <= this.#nowMs
+    ) {
       const waiter = model.queue.first(
         (eligible) => this.#fits(eligible) && isEligible(eligible, state.endpoint.index),
         (candidate) => this.#mayTake(candidate, state, false),
@@ -441,10 +435,15 @@ export class Scheduler {
     this.#stale = new Set()
     for (const request of this.#requests.values()) this.#stale.add(request.eligible)
     const next = endpoints.map((endpoint, index) => {
-      if (endpoint.index !== index) throw new Error(`endpoint ${endpoint.id} has index ${endpoint.index} at place ${index}`)
+      if (endpoint.index !== index)
+        throw new Error(`endpoint ${endpoint.id} has index ${endpoint.index} at place ${index}`)
       const state = this.#states.get(endpoint.id)
       // Another vendor or country under the same name is another place: it starts with a clean record.
-      if (state === undefined || state.endpoint.country !== endpoint.country || state.endpoint.subProcessor !== endpoint.subProcessor) {
+      if (
+        state === undefined ||
+        state.endpoint.country !== endpoint.country ||
+        state.endpoint.subProcessor !== endpoint.subProcessor
+      ) {
         return new EndpointState(endpoint)
       }
       state.endpoint = endpoint
@@ -455,7 +454,10 @@ export class Scheduler {
     this.#byIndex = next
     for (const [name, preset] of Object.entries(routing)) {
       const model = this.#model(name)
-      model.setEndpoints(next, preset)
+      model.setEndpoints(
+        next.filter(({ endpoint }) => endpoint.model === name),
+        preset,
+      )
     }
     for (const [name, model] of this.#models) if (!Object.hasOwn(routing, name)) model.setEndpoints([], 'interactive')
   }
@@ -487,17 +489,5 @@ export class Scheduler {
       this.#models.set(name, model)
     }
     return model
-  }
-}
-
-export function snapshotOf(state: EndpointState, nowMs: number): EndpointSnapshot {
-  const ejectedForMs = state.ejectedUntilMs - nowMs
-  return {
-    endpointId: state.endpoint.id,
-    health: state.health(nowMs),
-    inFlight: state.inFlight,
-    concurrencyMax: state.endpoint.concurrencyMax,
-    firstTokenMs: state.firstTokenMs(nowMs),
-    ejectedForMs: Number.isFinite(ejectedForMs) ? Math.max(0, ejectedForMs) : 0,
   }
 }

@@ -10,7 +10,11 @@ export class SpillwayError extends Error {
   readonly param: string | null
   readonly retryAfterMs: number | undefined
 
-  constructor(code: ErrorCode, message: string, options: { param?: string; retryAfterMs?: number; cause?: unknown } = {}) {
+  constructor(
+    code: ErrorCode,
+    message: string,
+    options: { param?: string; retryAfterMs?: number; cause?: unknown } = {},
+  ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'SpillwayError'
     this.code = code

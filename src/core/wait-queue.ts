@@ -85,7 +85,12 @@ export class WaitQueue<W extends Waiter> {
     for (const { lanes } of this.#groups.values()) {
       const newest = lanes.at(-1)?.waiters.at(-1)
       if (newest === undefined) continue
-      if (worst === undefined || newest.priority < worst.priority || (newest.priority === worst.priority && newest.sequence > worst.sequence)) worst = newest
+      if (
+        worst === undefined ||
+        newest.priority < worst.priority ||
+        (newest.priority === worst.priority && newest.sequence > worst.sequence)
+      )
+        worst = newest
     }
     return worst
   }
@@ -93,7 +98,8 @@ export class WaitQueue<W extends Waiter> {
   /** Waiters that would be served before one of this priority who came now. */
   ahead(priority: number): number {
     let count = 0
-    for (const { lanes } of this.#groups.values()) for (const lane of lanes) if (lane.priority >= priority) count += lane.waiters.length
+    for (const { lanes } of this.#groups.values())
+      for (const lane of lanes) if (lane.priority >= priority) count += lane.waiters.length
     return count
   }
 

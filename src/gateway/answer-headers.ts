@@ -1,5 +1,5 @@
-import { formatResetDuration } from '../adapters/limits/reset-duration.ts'
 import type { Remaining } from '../adapters/limits/rate-limiter.ts'
+import { formatResetDuration } from '../adapters/limits/reset-duration.ts'
 import type { ServedEndpoint } from './plane.ts'
 
 /** Headers of an answer, flat: how it was decided, what is left of the limits, what of the vendor's may pass. */

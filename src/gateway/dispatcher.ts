@@ -124,9 +124,12 @@ export class Dispatcher {
     if (dueMs === undefined || dueMs >= this.#timerDueMs) return
     clearTimeout(this.#timer)
     this.#timerDueMs = dueMs
-    this.#timer = setTimeout(() => {
-      this.#timerDueMs = Number.POSITIVE_INFINITY
-      this.tell({ kind: 'woken' })
-    }, Math.max(0, Math.ceil(dueMs - this.#clock.nowMs())))
+    this.#timer = setTimeout(
+      () => {
+        this.#timerDueMs = Number.POSITIVE_INFINITY
+        this.tell({ kind: 'woken' })
+      },
+      Math.max(0, Math.ceil(dueMs - this.#clock.nowMs())),
+    )
   }
 }

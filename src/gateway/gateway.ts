@@ -66,10 +66,21 @@ export class Gateway {
       { attemptsMax: config.limits.attemptsMax, queueLengthMax: config.limits.queueLengthMax },
       options.random,
     )
-    this.#dispatcher = new Dispatcher(this.#scheduler, clock, (id, state) => options.onEndpointState?.(id, state), options.eventLog)
+    this.#dispatcher = new Dispatcher(
+      this.#scheduler,
+      clock,
+      (id, state) => options.onEndpointState?.(id, state),
+      options.eventLog,
+    )
     this.#keys = new KeyTable(storage.directory)
     this.#prober = new Prober(this.#dispatcher, (name, problem) => options.onProviderState?.(name, problem))
-    this.#plane = new Plane({ config, providers: options.providers, priceBook: options.priceBook, wallMs: clock.wallMs(), version: 1 })
+    this.#plane = new Plane({
+      config,
+      providers: options.providers,
+      priceBook: options.priceBook,
+      wallMs: clock.wallMs(),
+      version: 1,
+    })
     this.#house = {
       clock,
       dispatcher: this.#dispatcher,
@@ -130,7 +141,9 @@ export class Gateway {
   /** Puts a new configuration in force at once: no request fails for it, no stream is cut. */
   reload(config: Config, providers: ReadonlyMap<string, Provider>): void {
     const { priceBook, clock } = this.#options
-    this.#installPlane(new Plane({ config, providers, priceBook, wallMs: clock.wallMs(), version: this.#plane.version + 1 }))
+    this.#installPlane(
+      new Plane({ config, providers, priceBook, wallMs: clock.wallMs(), version: this.#plane.version + 1 }),
+    )
     void this.#prober.watch(this.#plane)
   }
 
@@ -140,7 +153,8 @@ export class Gateway {
     this.#front?.drain()
     const dueMs = this.#options.clock.nowMs() + drainMs
     while (this.#open.size > 0 && this.#options.clock.nowMs() < dueMs) await pause(20)
-    for (const relay of [...this.#open]) relay.giveUp('draining', 'this instance is shutting down; the answer is not whole')
+    for (const relay of [...this.#open])
+      relay.giveUp('draining', 'this instance is shutting down; the answer is not whole')
     // What was given up is settled within the next journal cycles.
     for (let round = 0; round < 100 && this.#open.size > 0; round++) await pause(20)
   }
@@ -179,7 +193,15 @@ export class Gateway {
             const facts = readBody(body, route.operation)
             const access = this.#accessOf(caller, facts.model)
             if (access.eligible.indices.length === 0) throw noEligible(facts.model, access)
-            new Relay(this.#house, { id: requestId, exchange, operation: route.operation, caller, access, body: facts, arrivedMs }).start()
+            new Relay(this.#house, {
+              id: requestId,
+              exchange,
+              operation: route.operation,
+              caller,
+              access,
+              body: facts,
+              arrivedMs,
+            }).start()
           })
       }
     })
@@ -188,9 +210,12 @@ export class Gateway {
   /** Authenticates before a byte of the body is read, then reads it. */
   #withBody(exchange: HttpExchange, requestId: string, serve: (caller: Caller, body: Buffer) => void): void {
     const caller = this.#keys.authenticate(exchange)
-    if (this.#draining) throw new SpillwayError('draining', 'this instance is shutting down; ask again', { retryAfterMs: 1_000 })
+    if (this.#draining)
+      throw new SpillwayError('draining', 'this instance is shutting down; ask again', { retryAfterMs: 1_000 })
     if (!this.#options.storage.journal.healthy) {
-      throw new SpillwayError('storage_unavailable', 'requests cannot be recorded at this moment; try again shortly', { retryAfterMs: 1_000 })
+      throw new SpillwayError('storage_unavailable', 'requests cannot be recorded at this moment; try again shortly', {
+        retryAfterMs: 1_000,
+      })
     }
     const contentType = exchange.header('content-type')
     if (contentType !== undefined && !/^application\/json\b/i.test(contentType)) {
@@ -216,7 +241,13 @@ export class Gateway {
       serve()
     } catch (thrown) {
       const error =
-        thrown instanceof SpillwayError ? thrown : new SpillwayError('internal_error', 'something went wrong here; the operator can find this request by its id', { cause: thrown })
+        thrown instanceof SpillwayError
+          ? thrown
+          : new SpillwayError(
+              'internal_error',
+              'something went wrong here; the operator can find this request by its id',
+              { cause: thrown },
+            )
       if (error.code === 'internal_error') process.emitWarning(thrown instanceof Error ? thrown : String(thrown))
       const extra = error.code === 'method_not_allowed' ? ['allow', allowedMethod(exchange.path)] : []
       const { status } = errorCodes[error.code]
@@ -266,7 +297,11 @@ export class Gateway {
   #accessOf(caller: Caller, model: string): Access {
     const access = this.#plane.access(caller.tenant, model)
     if (access === undefined) {
-      throw new SpillwayError('model_not_found', `the model ${JSON.stringify(model.slice(0, 100))} is not served here; GET /v1/models lists those that are`, { param: 'model' })
+      throw new SpillwayError(
+        'model_not_found',
+        `the model ${JSON.stringify(model.slice(0, 100))} is not served here; GET /v1/models lists those that are`,
+        { param: 'model' },
+      )
     }
     if (!access.locationAllowed) throw locationError(this.#plane.config.location)
     return access
@@ -274,29 +309,42 @@ export class Gateway {
 
   #explain(exchange: HttpExchange, requestId: string, caller: Caller, body: Buffer): void {
     const scan = scanJson(body, requestJsonLimits)
-    if (scan instanceof JsonProblem) throw new SpillwayError('invalid_json', `the body is not taken: ${scan.message} (byte ${scan.at})`)
+    if (scan instanceof JsonProblem)
+      throw new SpillwayError('invalid_json', `the body is not taken: ${scan.message} (byte ${scan.at})`)
     const member = scan.members.find(({ key }) => key === 'model')
     if (member === undefined || body[member.valueStart] !== 0x22) {
       throw new SpillwayError('invalid_request', 'the field model is missing', { param: 'model' })
     }
     const model = readJsonString(body, member.valueStart, member.valueEnd)
     const access = this.#plane.access(caller.tenant, model)
-    if (access === undefined) throw new SpillwayError('model_not_found', `the model ${JSON.stringify(model.slice(0, 100))} is not served here`, { param: 'model' })
+    if (access === undefined)
+      throw new SpillwayError(
+        'model_not_found',
+        `the model ${JSON.stringify(model.slice(0, 100))} is not served here`,
+        { param: 'model' },
+      )
     // A full request explains its own affinity too; a bare model name has none.
-    const affinity = scan.members.some(({ key }) => key === 'messages') ? `${caller.tenant.id}/${readBody(body, 'chat/completions').affinity}` : undefined
+    const affinity = scan.members.some(({ key }) => key === 'messages')
+      ? `${caller.tenant.id}/${readBody(body, 'chat/completions').affinity}`
+      : undefined
     const nowMs = this.#options.clock.nowMs()
     sendJson(exchange, requestId, 200, explain(this.#plane, this.#scheduler, caller, model, access, affinity, nowMs))
   }
 
   #models(exchange: HttpExchange, requestId: string): void {
     const caller = this.#keys.authenticate(exchange)
-    const data = Object.keys(this.#plane.config.models).filter((name) => this.#mayUse(caller, name)).map(modelObject)
+    const data = Object.keys(this.#plane.config.models)
+      .filter((name) => this.#mayUse(caller, name))
+      .map(modelObject)
     sendJson(exchange, requestId, 200, { object: 'list', data })
   }
 
   #model(exchange: HttpExchange, requestId: string, name: string): void {
     const caller = this.#keys.authenticate(exchange)
-    if (!this.#mayUse(caller, name)) throw new SpillwayError('model_not_found', `the model ${JSON.stringify(name.slice(0, 100))} is not served here`, { param: 'model' })
+    if (!this.#mayUse(caller, name))
+      throw new SpillwayError('model_not_found', `the model ${JSON.stringify(name.slice(0, 100))} is not served here`, {
+        param: 'model',
+      })
     sendJson(exchange, requestId, 200, modelObject(name))
   }
 
@@ -318,7 +366,16 @@ export class Gateway {
 
 function sendJson(exchange: HttpExchange, requestId: string, status: number, value: unknown): void {
   const body = Buffer.from(JSON.stringify(value))
-  exchange.head(status, ['content-type', 'application/json', 'x-request-id', requestId, 'cache-control', 'no-store', 'content-length', String(body.length)])
+  exchange.head(status, [
+    'content-type',
+    'application/json',
+    'x-request-id',
+    requestId,
+    'cache-control',
+    'no-store',
+    'content-length',
+    String(body.length),
+  ])
   exchange.end(body)
 }
 
@@ -327,7 +384,8 @@ function modelObject(id: string): object {
 }
 
 function bodyError(problem: BodyProblem, bytesMax: number): SpillwayError {
-  if (problem === 'too-large') return new SpillwayError('request_too_large', `the body is larger than ${bytesMax} bytes`)
+  if (problem === 'too-large')
+    return new SpillwayError('request_too_large', `the body is larger than ${bytesMax} bytes`)
   if (problem === 'too-slow') return new SpillwayError('request_timeout', 'the body took too long to arrive')
   return new SpillwayError('overloaded', 'too many large requests are open; try again shortly', { retryAfterMs: 1_000 })
 }

@@ -1,5 +1,5 @@
-import type { Directory, KeyRow, TenantRow } from '../adapters/storage/storage.ts'
 import type { Budget } from '../adapters/limits/rate-limiter.ts'
+import type { Directory, KeyRow, TenantRow } from '../adapters/storage/storage.ts'
 import { SpillwayError } from '../core/spillway-error.ts'
 import type { HttpExchange } from './http/exchange.ts'
 
@@ -33,7 +33,8 @@ export class KeyTable {
     if (seen !== undefined) return seen
     // Looked up by digest: the comparison never touches the key itself, so its time tells nothing about one.
     const caller = this.#byDigest.get(this.#directory.digestOf(key))
-    if (caller === undefined) throw new SpillwayError('invalid_api_key', 'this API key is not valid here, or was revoked')
+    if (caller === undefined)
+      throw new SpillwayError('invalid_api_key', 'this API key is not valid here, or was revoked')
     if (this.#seen.size >= seenMax) this.#seen.clear()
     this.#seen.set(key, caller)
     return caller

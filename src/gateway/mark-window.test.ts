@@ -4,7 +4,9 @@ import { MarkWindow, windowTokens } from './mark-window.ts'
 
 describe('the mark window', () => {
   test('nothing is delivered above what is on disk, and what is on disk is at most a window above what was delivered', () => {
-    const steps = fc.array(fc.record({ tokens: fc.integer({ min: 1, max: 200 }), syncs: fc.boolean() }), { maxLength: 60 })
+    const steps = fc.array(fc.record({ tokens: fc.integer({ min: 1, max: 200 }), syncs: fc.boolean() }), {
+      maxLength: 60,
+    })
     fc.assert(
       fc.property(steps, (all) => {
         const asked: number[] = []
@@ -36,7 +38,8 @@ describe('the mark window', () => {
     let at = 0
     const window = new MarkWindow((mark) => waiting.push({ mark, dueAt: at + windowTokens / 2 - 1 }))
     for (at = 1; at <= 1000; at++) {
-      while (waiting[0] !== undefined && waiting[0].dueAt <= at) window.written((waiting.shift() as { mark: number }).mark)
+      while (waiting[0] !== undefined && waiting[0].dueAt <= at)
+        window.written((waiting.shift() as { mark: number }).mark)
       expect(window.covers(at)).toBe(true)
     }
   })

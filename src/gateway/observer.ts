@@ -35,7 +35,12 @@ export interface Observer {
   /** A try begins. */
   attemptStarted(requestId: string, endpoint: ServedEndpoint, number: number, traceparent: string | undefined): void
   /** A try ended; `failure` where it failed. */
-  attemptEnded(requestId: string, endpoint: ServedEndpoint, number: number, failure: Failure | 'cancelled' | 'refused' | undefined): void
+  attemptEnded(
+    requestId: string,
+    endpoint: ServedEndpoint,
+    number: number,
+    failure: Failure | 'cancelled' | 'refused' | undefined,
+  ): void
   streamOpened(): void
   streamClosed(): void
   finished(summary: RequestSummary): void

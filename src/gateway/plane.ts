@@ -60,7 +60,12 @@ export class Plane {
       const kind = config.providers[placed.providerName]?.kind ?? ''
       const listed = placed.prices === undefined ? priceBook.lookup(kind, placed.upstreamModel, wallMs) : undefined
       const prices = placed.prices ?? listed?.prices
-      return { ...placed, ...(prices && { prices }), provider, priceVersion: placed.prices ? 'config' : (listed?.version ?? 'none') }
+      return {
+        ...placed,
+        ...(prices && { prices }),
+        provider,
+        priceVersion: placed.prices ? 'config' : (listed?.version ?? 'none'),
+      }
     })
     this.routing = routingOf(config)
     this.#byId = new Map(this.endpoints.map((endpoint) => [endpoint.id, endpoint]))

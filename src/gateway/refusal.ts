@@ -30,7 +30,12 @@ export function refusalHeaders(error: SpillwayError, requestId: string, extra: r
 }
 
 /** Answers with the envelope and ends. Body that was not read is not waited for: the connection closes then. */
-export function refuse(exchange: HttpExchange, error: SpillwayError, requestId: string, extra: readonly string[] = []): void {
+export function refuse(
+  exchange: HttpExchange,
+  error: SpillwayError,
+  requestId: string,
+  extra: readonly string[] = [],
+): void {
   if (exchange.closed) return
   const body = Buffer.from(errorBody(error.code, error.message, error.param))
   const headers = refusalHeaders(error, requestId, extra)

@@ -1,7 +1,12 @@
-import type { Reservation } from '../adapters/limits/rate-limiter.ts'
-import type { RateLimiter } from '../adapters/limits/rate-limiter.ts'
+import type { RateLimiter, Reservation } from '../adapters/limits/rate-limiter.ts'
 import { costNanoUsd, holdNanoUsd } from '../adapters/price-book/cost.ts'
-import type { AnswerHead, AnswerProgress, AnswerSink, Operation, ProviderExchange } from '../adapters/providers/provider.ts'
+import type {
+  AnswerHead,
+  AnswerProgress,
+  AnswerSink,
+  Operation,
+  ProviderExchange,
+} from '../adapters/providers/provider.ts'
 import type { JournalRecord, SettleState, TokenSource } from '../adapters/storage/journal-record.ts'
 import type { Journal } from '../adapters/storage/storage.ts'
 import type { Clock } from '../core/clock.ts'
@@ -83,7 +88,9 @@ export class Relay implements Dispatchable, AnswerSink {
     this.#request = request
     const { body, access, caller, arrivedMs } = request
     const { limits } = house.plane().config
-    const outputTokens = (body.outputTokensMax ?? (request.operation === 'embeddings' ? 0 : access.model.outputTokensDefault)) * body.choices
+    const outputTokens =
+      (body.outputTokensMax ?? (request.operation === 'embeddings' ? 0 : access.model.outputTokensDefault)) *
+      body.choices
     this.facts = {
       id: request.id,
       tenant: caller.tenant.id,
@@ -105,9 +112,14 @@ export class Relay implements Dispatchable, AnswerSink {
     const { tokens } = this.facts
     const priced = caller.budgets.some((budget) => budget.usdPerMonth !== undefined)
     if (priced && access.pricesMax === undefined) {
-      throw new SpillwayError('price_unknown', `the model ${this.facts.model} has no known price, and this key or workspace has a budget in dollars; the operator can set usdPerMillionTokens`, { param: 'model' })
+      throw new SpillwayError(
+        'price_unknown',
+        `the model ${this.facts.model} has no known price, and this key or workspace has a budget in dollars; the operator can set usdPerMillionTokens`,
+        { param: 'model' },
+      )
     }
-    const holdUsd = access.pricesMax === undefined ? 0 : holdNanoUsd(tokens.input, tokens.output, access.pricesMax) / 1e9
+    const holdUsd =
+      access.pricesMax === undefined ? 0 : holdNanoUsd(tokens.input, tokens.output, access.pricesMax) / 1e9
     const reservation = house.limiter.reserve(
       caller.budgets,
       { tokens: tokens.input + tokens.output, usd: holdUsd },
@@ -171,13 +183,18 @@ export class Relay implements Dispatchable, AnswerSink {
     const { endpoint } = current
     const placed = plane.endpoint(endpoint.id)
     if (placed === undefined || !samePlace(placed, endpoint) || !isEligible(this.eligibleNow(plane), placed.index)) {
-      this.#tryFailed({ kind: 'unreachable' })
+      this.#tryFailed({ kind: 'withdrawn' })
       return
     }
     const pieces = bodyFor(body, endpoint.upstreamModel)
     let bodyBytes = 0
     for (const piece of pieces) bodyBytes += piece.length
-    this.#house.observer.attemptStarted(this.#request.id, endpoint, current.attempt.number, this.#request.exchange.header('traceparent'))
+    this.#house.observer.attemptStarted(
+      this.#request.id,
+      endpoint,
+      current.attempt.number,
+      this.#request.exchange.header('traceparent'),
+    )
     this.#away()
     current.exchange = endpoint.provider?.send(
       {
@@ -220,14 +237,15 @@ export class Relay implements Dispatchable, AnswerSink {
     if (!this.#request.body.stream) {
       this.#back()
       this.#answering = true
-      this.#house.dispatcher.tell({ kind: 'attempt-answering', attemptId: current.attempt.id })
     } else if (!this.#answering) this.#beginAnswer()
     const tokens = progress.usage ?? this.#countedTokens(progress)
     if (progress.usage !== undefined) this.#house.estimate.learn(this.#request.body.body.length, progress.usage.input)
     this.#house.dispatcher.tell({ kind: 'attempt-completed', attemptId: current.attempt.id, tokens })
     this.#house.observer.attemptEnded(this.#request.id, current.endpoint, current.attempt.number, undefined)
     this.#held.push(lastBytes)
-    this.#settle('ok', progress.usage === undefined ? 'counted' : 'upstream', tokens, 200, undefined, () => this.#finishAnswer())
+    this.#settle('ok', progress.usage === undefined ? 'counted' : 'upstream', tokens, 200, undefined, () =>
+      this.#finishAnswer(),
+    )
   }
 
   onRefused(status: number, body: Uint8Array): void {
@@ -249,7 +267,13 @@ export class Relay implements Dispatchable, AnswerSink {
   onFailure(failure: Failure, progress: AnswerProgress): void {
     if (this.#ended || this.#try === undefined) return
     this.#back()
-    if (this.#answering) this.#cut('upstream_stream_cut', 'the vendor broke the answer off; what came so far is not whole', failure, progress)
+    if (this.#answering)
+      this.#cut(
+        'upstream_stream_cut',
+        'the vendor broke the answer off; what came so far is not whole',
+        failure,
+        progress,
+      )
     else this.#tryFailed(failure, progress.usage)
   }
 
@@ -333,7 +357,8 @@ export class Relay implements Dispatchable, AnswerSink {
     const progress = this.#lastProgress()
     this.#house.dispatcher.tell({ kind: 'request-cancelled', requestId: this.#request.id })
     current?.exchange?.abort()
-    if (current !== undefined) this.#house.observer.attemptEnded(this.#request.id, current.endpoint, current.attempt.number, 'cancelled')
+    if (current !== undefined)
+      this.#house.observer.attemptEnded(this.#request.id, current.endpoint, current.attempt.number, 'cancelled')
     if (!this.#admitted) {
       this.#end()
       this.#house.journal.append([this.#refuseRecord(499, 'client_left')])
@@ -350,7 +375,11 @@ export class Relay implements Dispatchable, AnswerSink {
   #storageFailed(): void {
     this.#house.dispatcher.tell({ kind: 'request-cancelled', requestId: this.#request.id })
     this.#end()
-    this.#refuse(new SpillwayError('storage_unavailable', 'requests cannot be recorded at this moment; try again shortly', { retryAfterMs: 1_000 }))
+    this.#refuse(
+      new SpillwayError('storage_unavailable', 'requests cannot be recorded at this moment; try again shortly', {
+        retryAfterMs: 1_000,
+      }),
+    )
   }
 
   /** Refuses a request that has ended, writing it down: as settled if a try was made, else as refused. */
@@ -367,7 +396,14 @@ export class Relay implements Dispatchable, AnswerSink {
     refuse(exchange, error, id, extra)
   }
 
-  #settle(state: SettleState, source: TokenSource, tokens: TokenCount, status: number, code: string | undefined, durable: () => void): void {
+  #settle(
+    state: SettleState,
+    source: TokenSource,
+    tokens: TokenCount,
+    status: number,
+    code: string | undefined,
+    durable: () => void,
+  ): void {
     const prices = this.#try?.endpoint.prices
     const nanoUsd = prices === undefined ? 0 : costNanoUsd(tokens, prices)
     this.#settling = true
@@ -434,10 +470,25 @@ export class Relay implements Dispatchable, AnswerSink {
   #headers(current: Try, contentType: string): string[] {
     this.#firstByteMs = this.#house.clock.nowMs() - this.#request.arrivedMs
     this.#overheadMs = Math.max(0, this.#firstByteMs - this.#awayMs)
-    return answerHeaders(contentType, this.#request.id, current.endpoint, this.#attempts, this.#overheadMs, this.#reservation?.remaining, this.#head?.headers)
+    return answerHeaders(
+      contentType,
+      this.#request.id,
+      current.endpoint,
+      this.#attempts,
+      this.#overheadMs,
+      this.#reservation?.remaining,
+      this.#head?.headers,
+    )
   }
 
-  #report(state: SettleState | 'refused', tokens: TokenCount | undefined, source: TokenSource | undefined, nanoUsd: number, status: number, code: string | undefined): void {
+  #report(
+    state: SettleState | 'refused',
+    tokens: TokenCount | undefined,
+    source: TokenSource | undefined,
+    nanoUsd: number,
+    status: number,
+    code: string | undefined,
+  ): void {
     const { id, operation, caller, body, arrivedMs, exchange } = this.#request
     this.#house.observer.finished({
       requestId: id,
@@ -498,15 +549,38 @@ export class Relay implements Dispatchable, AnswerSink {
       country: endpoint.country,
       upstreamModel: endpoint.upstreamModel,
       // USD per million tokens are 1,000 nano-dollars a token.
-      prices: prices === undefined ? null : { input: prices.input * 1e3, cachedInput: prices.cachedInput * 1e3, output: prices.output * 1e3 },
+      prices:
+        prices === undefined
+          ? null
+          : { input: prices.input * 1e3, cachedInput: prices.cachedInput * 1e3, output: prices.output * 1e3 },
     }
   }
 
-  #outcomeRecord(current: Try, failure: (JournalRecord & { kind: 'outcome' })['failure'], status: number | null, tokens: TokenCount | null): JournalRecord {
-    return { kind: 'outcome', id: this.#request.id, n: current.attempt.number, wallMs: this.#house.clock.wallMs(), failure, status, tokens }
+  #outcomeRecord(
+    current: Try,
+    failure: (JournalRecord & { kind: 'outcome' })['failure'],
+    status: number | null,
+    tokens: TokenCount | null,
+  ): JournalRecord {
+    return {
+      kind: 'outcome',
+      id: this.#request.id,
+      n: current.attempt.number,
+      wallMs: this.#house.clock.wallMs(),
+      failure,
+      status,
+      tokens,
+    }
   }
 
-  #settleRecord(state: SettleState, source: TokenSource, tokens: TokenCount, nanoUsd: number, status: number, code: string | null): JournalRecord {
+  #settleRecord(
+    state: SettleState,
+    source: TokenSource,
+    tokens: TokenCount,
+    nanoUsd: number,
+    status: number,
+    code: string | null,
+  ): JournalRecord {
     const durationMs = this.#house.clock.nowMs() - this.#request.arrivedMs
     return {
       kind: 'settle',
@@ -526,7 +600,16 @@ export class Relay implements Dispatchable, AnswerSink {
 
   #refuseRecord(status: number, code: string): JournalRecord {
     const { id, caller } = this.#request
-    return { kind: 'refuse', id, wallMs: this.#house.clock.wallMs(), tenant: caller.tenant.id, keyId: caller.key.id, model: this.facts.model, status, code }
+    return {
+      kind: 'refuse',
+      id,
+      wallMs: this.#house.clock.wallMs(),
+      tenant: caller.tenant.id,
+      keyId: caller.key.id,
+      model: this.facts.model,
+      status,
+      code,
+    }
   }
 }
 
@@ -556,8 +639,13 @@ function exceededError(exceeded: Reservation & { kind: 'exceeded' }): SpillwayEr
 /** What each rejection says to the caller: what happened and what to do. */
 function rejectionError(rejection: Rejection, model: string): SpillwayError {
   const options = rejection.retryAfterMs === undefined ? {} : { retryAfterMs: rejection.retryAfterMs }
-  const tried = rejection.attempts === 0 ? '' : ` after ${rejection.attempts} ${rejection.attempts === 1 ? 'try' : 'tries'}`
-  return new SpillwayError(rejection.code, `${rejectionTexts[rejection.code] ?? 'the request could not be served'}: model ${model}${tried}`, options)
+  const tried =
+    rejection.attempts === 0 ? '' : ` after ${rejection.attempts} ${rejection.attempts === 1 ? 'try' : 'tries'}`
+  return new SpillwayError(
+    rejection.code,
+    `${rejectionTexts[rejection.code] ?? 'the request could not be served'}: model ${model}${tried}`,
+    options,
+  )
 }
 
 const rejectionTexts: Partial<Record<ErrorCode, string>> = {

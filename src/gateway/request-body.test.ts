@@ -27,7 +27,9 @@ describe('the body for a vendor', () => {
     expect(upstream(`{"model":"m",${messages},"stream":true}`, 'u')).toBe(
       `{"model":"u",${messages},"stream":true,"stream_options":{"include_usage":true}}`,
     )
-    expect(upstream(`{"stream":true,"stream_options":{"include_obfuscation":false},${messages},"model":"m"}`, 'u')).toBe(
+    expect(
+      upstream(`{"stream":true,"stream_options":{"include_obfuscation":false},${messages},"model":"m"}`, 'u'),
+    ).toBe(
       `{"stream":true,"stream_options":{"include_obfuscation":false,"include_usage":true},${messages},"model":"u"}`,
     )
   })
@@ -39,7 +41,13 @@ describe('the body for a vendor', () => {
   })
 
   test('stays valid JSON with the same values for any order of members', () => {
-    const rest = fc.shuffledSubarray(['"a":[1,{"b":null}]', '"stream":true', '"stream_options":{}', '"tools":[]', '"é":"ü"'])
+    const rest = fc.shuffledSubarray([
+      '"a":[1,{"b":null}]',
+      '"stream":true',
+      '"stream_options":{}',
+      '"tools":[]',
+      '"é":"ü"',
+    ])
     fc.assert(
       fc.property(rest, fc.nat(5), fc.string({ minLength: 1 }), (members, place, model) => {
         const all = [...members]
@@ -93,6 +101,9 @@ describe('reading a body', () => {
 
   test('the input bound is never below one token a byte', () => {
     fc.assert(fc.property(fc.nat(100_000), fc.nat(50), (bytes, parts) => inputTokensMax(bytes, parts) >= bytes))
-    expect(chat(`{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"u"}}]}]}`).inputTokensMax).toBeGreaterThan(36_835)
+    expect(
+      chat(`{"model":"m","messages":[{"role":"user","content":[{"type":"image_url","image_url":{"url":"u"}}]}]}`)
+        .inputTokensMax,
+    ).toBeGreaterThan(36_835)
   })
 })

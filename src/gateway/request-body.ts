@@ -1,6 +1,13 @@
 import { isUtf8 } from 'node:buffer'
 import type { Operation } from '../adapters/providers/provider.ts'
-import { type JsonMember, JsonProblem, type JsonScan, readJsonString, requestJsonLimits, scanJson } from '../core/json-scan.ts'
+import {
+  type JsonMember,
+  JsonProblem,
+  type JsonScan,
+  readJsonString,
+  requestJsonLimits,
+  scanJson,
+} from '../core/json-scan.ts'
 import { SpillwayError } from '../core/spillway-error.ts'
 
 /** What the gateway needs to know of a body. The body itself stays bytes. */
@@ -61,7 +68,9 @@ export function readBody(body: Buffer, operation: Operation): BodyFacts {
     throw new SpillwayError('invalid_request', `the field ${promptField} is missing`, { param: promptField })
   }
   if (operation === 'chat/completions' && (body[prompt.valueStart] !== 0x5b || prompt.elements === 0)) {
-    throw new SpillwayError('invalid_request', 'messages must be a list with at least one message', { param: 'messages' })
+    throw new SpillwayError('invalid_request', 'messages must be a list with at least one message', {
+      param: 'messages',
+    })
   }
   const stream = operation !== 'embeddings' && fields.boolean('stream')
   const streamOptions = fields.member('stream_options')
@@ -70,7 +79,8 @@ export function readBody(body: Buffer, operation: Operation): BodyFacts {
     model,
     stream,
     includesUsage: streamOptions !== undefined && asksForUsage(body, streamOptions),
-    outputTokensMax: operation === 'embeddings' ? 0 : (fields.count('max_completion_tokens') ?? fields.count('max_tokens')),
+    outputTokensMax:
+      operation === 'embeddings' ? 0 : (fields.count('max_completion_tokens') ?? fields.count('max_tokens')),
     choices: Math.max(1, fields.count('n') ?? 1),
     inputTokensMax: inputTokensMax(body.length, scan.mediaParts),
     affinity: affinityOf(body, prompt, fields.string('prompt_cache_key')),
@@ -104,7 +114,9 @@ export function bodyFor(facts: BodyFacts, upstreamModel: string): Uint8Array[] {
     if (streamOptions === undefined) {
       edits.push({ start: closeAt, end: closeAt, text: ',"stream_options":{"include_usage":true}' })
     } else {
-      const options = JSON.parse(body.toString('utf8', streamOptions.valueStart, streamOptions.valueEnd)) as object | null
+      const options = JSON.parse(body.toString('utf8', streamOptions.valueStart, streamOptions.valueEnd)) as
+        | object
+        | null
       const text = JSON.stringify({ ...options, include_usage: true })
       edits.push({ start: streamOptions.valueStart, end: streamOptions.valueEnd, text })
     }

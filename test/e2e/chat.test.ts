@@ -34,7 +34,12 @@ const messages = [{ role: 'user' as const, content: 'hello' }]
 
 async function streamed(key = acmeKey, max = 5): Promise<string[]> {
   const words: string[] = []
-  const stream = await client(key).chat.completions.create({ model: 'chat-large', messages, stream: true, max_tokens: max })
+  const stream = await client(key).chat.completions.create({
+    model: 'chat-large',
+    messages,
+    stream: true,
+    max_tokens: max,
+  })
   for await (const chunk of stream) {
     const word = chunk.choices[0]?.delta.content
     if (word) words.push(word)
@@ -44,7 +49,12 @@ async function streamed(key = acmeKey, max = 5): Promise<string[]> {
 
 describe('the official client against a running gateway', () => {
   test('streams a chat, and sees no usage chunk it did not ask for', async () => {
-    const stream = await client().chat.completions.create({ model: 'chat-large', messages, stream: true, max_tokens: 3 })
+    const stream = await client().chat.completions.create({
+      model: 'chat-large',
+      messages,
+      stream: true,
+      max_tokens: 3,
+    })
     const chunks = []
     for await (const chunk of stream) chunks.push(chunk)
     expect(chunks.map((chunk) => chunk.choices.length)).toEqual([1, 1, 1, 1, 1])
@@ -78,7 +88,10 @@ describe('the official client against a running gateway', () => {
   })
 
   test('the vendor sees the body with its own model name, and nothing of the caller', async () => {
-    await client().chat.completions.create({ model: 'chat-large', messages, seed: 7 }, { headers: { cookie: 'a=b', 'x-forwarded-for': '1.2.3.4' } })
+    await client().chat.completions.create(
+      { model: 'chat-large', messages, seed: 7 },
+      { headers: { cookie: 'a=b', 'x-forwarded-for': '1.2.3.4' } },
+    )
     const seen = [...gb.chats, ...no.chats][0]
     expect(JSON.parse(seen?.body ?? '')).toEqual({ model: 'upstream-model', messages, seed: 7 })
     expect(seen?.headers['authorization']).toBe('Bearer vendor-secret')
@@ -105,7 +118,9 @@ describe('the official client against a running gateway', () => {
 
   test('a request goes to no place outside its terms, whatever fails', async () => {
     gb.behaviour = { status: 503 }
-    await expect(client(otherKey).chat.completions.create({ model: 'chat-large', messages })).rejects.toMatchObject({ status: 503 })
+    await expect(client(otherKey).chat.completions.create({ model: 'chat-large', messages })).rejects.toMatchObject({
+      status: 503,
+    })
     expect(no.chats).toHaveLength(0)
     expect(gb.chats.length).toBeGreaterThan(0)
     await pause(1_200)
@@ -136,7 +151,10 @@ describe('the official client against a running gateway', () => {
     gb.behaviour = { everyMs: 50 }
     no.behaviour = { everyMs: 50 }
     const leaving = new AbortController()
-    const stream = await client().chat.completions.create({ model: 'chat-large', messages, stream: true, max_tokens: 1000 }, { signal: leaving.signal })
+    const stream = await client().chat.completions.create(
+      { model: 'chat-large', messages, stream: true, max_tokens: 1000 },
+      { signal: leaving.signal },
+    )
     for await (const chunk of stream) if (chunk.choices[0]?.delta.content) break
     leaving.abort()
     await pause(1_000)
@@ -149,7 +167,9 @@ describe('the official client against a running gateway', () => {
       headers: { authorization: `Bearer ${otherKey}`, 'content-type': 'application/json' },
       body: JSON.stringify({ model: 'chat-large' }),
     })
-    const explanation = (await answer.json()) as { candidates: { endpoint: string; eligible: boolean; removed_by: string | null }[] }
+    const explanation = (await answer.json()) as {
+      candidates: { endpoint: string; eligible: boolean; removed_by: string | null }[]
+    }
     expect(explanation.candidates).toMatchObject([
       { endpoint: 'chat-large/azure-gb', eligible: true },
       { endpoint: 'chat-large/own-no', eligible: false, removed_by: expect.stringContaining('country') },

@@ -22,9 +22,25 @@ interface Seen {
 function stream(port: number, maxTokens: number): Promise<Seen> {
   const seen: Seen = { id: undefined, tokens: 0, whole: false }
   return new Promise((resolve) => {
-    const body = JSON.stringify({ model: 'chat-large', stream: true, max_tokens: maxTokens, messages: [{ role: 'user', content: 'hi' }] })
+    const body = JSON.stringify({
+      model: 'chat-large',
+      stream: true,
+      max_tokens: maxTokens,
+      messages: [{ role: 'user', content: 'hi' }],
+    })
     const call = request(
-      { host: '127.0.0.1', port, path: '/v1/chat/completions', method: 'POST', agent: false, headers: { authorization: `Bearer ${acmeKey}`, 'content-type': 'application/json', 'content-length': body.length } },
+      {
+        host: '127.0.0.1',
+        port,
+        path: '/v1/chat/completions',
+        method: 'POST',
+        agent: false,
+        headers: {
+          authorization: `Bearer ${acmeKey}`,
+          'content-type': 'application/json',
+          'content-length': body.length,
+        },
+      },
       (answer) => {
         seen.id = answer.headers['x-request-id'] as string
         let text = ''
@@ -64,7 +80,9 @@ async function ledger(running: GatewayProcess): Promise<Map<string, ExportedRow>
 }
 
 describe('what happened is not lost', () => {
-  test('SIGKILL under load, 20 times: nothing lost, nothing doubled, nothing under-metered', { timeout: 120_000 }, async () => {
+  test('SIGKILL under load, 20 times: nothing lost, nothing doubled, nothing under-metered', {
+    timeout: 120_000,
+  }, async () => {
     vendor = await FakeVendor.start()
     vendor.behaviour = { everyMs: 2 }
     gateway = await startOver([{ name: 'own', vendor, subProcessor: 'self', country: 'NL' }])
@@ -116,7 +134,9 @@ describe('what happened is not lost', () => {
   test('an answer that outlasts the drain ends in an error event and is settled', { timeout: 30_000 }, async () => {
     vendor = await FakeVendor.start()
     vendor.behaviour = { everyMs: 50 }
-    gateway = await startOver([{ name: 'own', vendor, subProcessor: 'self', country: 'NL' }], { limits: '{ drainMs: 300 }' })
+    gateway = await startOver([{ name: 'own', vendor, subProcessor: 'self', country: 'NL' }], {
+      limits: '{ drainMs: 300 }',
+    })
     const running = stream(gateway.port, 1000)
     await pause(300)
     expect(await gateway.end('SIGTERM')).toBe(0)

@@ -85,15 +85,28 @@ export class FakeVendor {
 
   #answer(seen: SeenRequest, response: ServerResponse): void {
     const { tokens = 5, everyMs = 0, cutAfter, status = 200, headers = {} } = this.behaviour
-    const asked = JSON.parse(seen.body) as { model: string; stream?: boolean; max_tokens?: number; stream_options?: { include_usage?: boolean } }
+    const asked = JSON.parse(seen.body) as {
+      model: string
+      stream?: boolean
+      max_tokens?: number
+      stream_options?: { include_usage?: boolean }
+    }
     for (const [name, value] of Object.entries(headers)) response.setHeader(name, value)
-    if (status !== 200) return sendJson(response, status, { error: { message: 'told to fail', type: 'server_error', param: null, code: null } })
+    if (status !== 200)
+      return sendJson(response, status, {
+        error: { message: 'told to fail', type: 'server_error', param: null, code: null },
+      })
     const count = asked.max_tokens ?? tokens
     const usage = { prompt_tokens: 11, completion_tokens: count, total_tokens: 11 + count }
     const base = { id: 'chatcmpl-1', object: 'chat.completion.chunk', created: 1, model: asked.model }
     if (asked.stream !== true) {
       const message = { role: 'assistant', content: 'word '.repeat(count) }
-      return sendJson(response, 200, { ...base, object: 'chat.completion', choices: [{ index: 0, message, finish_reason: 'stop' }], usage })
+      return sendJson(response, 200, {
+        ...base,
+        object: 'chat.completion',
+        choices: [{ index: 0, message, finish_reason: 'stop' }],
+        usage,
+      })
     }
     response.writeHead(200, { 'content-type': 'text/event-stream' })
     const send = (value: unknown) => response.write(`data: ${JSON.stringify(value)}\n\n`)

@@ -1,5 +1,5 @@
-import { GatewayProcess } from './gateway-process.ts'
 import type { FakeVendor } from './fake-vendor.ts'
+import { GatewayProcess } from './gateway-process.ts'
 
 export const acmeKey = 'sk-spw-acme-0123456789abcdefghijklmnopqrstuvwxyz0123'
 export const otherKey = 'sk-spw-other-0123456789abcdefghijklmnopqrstuvwxyz012'
@@ -12,7 +12,10 @@ export interface Place {
 }
 
 /** A configuration over fake vendors: model `chat-large` at all of them, tenants `acme` (all) and `other` (GB only). */
-export function yamlFor(places: readonly Place[], extra: { limits?: string; acme?: string; routing?: string; concurrencyMax?: number } = {}): string {
+export function yamlFor(
+  places: readonly Place[],
+  extra: { limits?: string; acme?: string; routing?: string; concurrencyMax?: number } = {},
+): string {
   const providers = places.map(
     ({ name, vendor, subProcessor, country }) =>
       `  ${name}: { kind: openai-compatible, baseUrl: "http://127.0.0.1:${vendor.port}/v1", apiKey: { env: VENDOR_KEY }, subProcessor: ${subProcessor}, country: "${country}" }`,
@@ -41,6 +44,9 @@ tenants:
 
 export const keysEnv = { VENDOR_KEY: 'vendor-secret', ACME_KEY: acmeKey, OTHER_KEY: otherKey }
 
-export async function startOver(places: readonly Place[], extra: Parameters<typeof yamlFor>[1] = {}): Promise<GatewayProcess> {
+export async function startOver(
+  places: readonly Place[],
+  extra: Parameters<typeof yamlFor>[1] = {},
+): Promise<GatewayProcess> {
   return GatewayProcess.start(yamlFor(places, extra), keysEnv)
 }

@@ -46,7 +46,12 @@ export interface Directory {
   /** Throws `SpillwayError` where the id exists. */
   addTenant(tenant: TenantRow): void
   /** The key's text is in the answer and nowhere else. */
-  createKey(tenant: string, label: string, limits: TenantLimits, wallMs: number): { readonly key: string; readonly row: KeyRow }
+  createKey(
+    tenant: string,
+    label: string,
+    limits: TenantLimits,
+    wallMs: number,
+  ): { readonly key: string; readonly row: KeyRow }
   revokeKey(id: string, wallMs: number): void
   /** HMAC digest (hex) of a presented key. */
   digestOf(key: string): string

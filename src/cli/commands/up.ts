@@ -23,11 +23,16 @@ export const command: Command = {
   async run(args, terminal) {
     const { values } = readArgs(args)
     const port = values.port === undefined ? undefined : Number(values.port)
-    if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port < 65_536)) throw new UsageError('--port takes a number from 0 to 65535')
-    if (values.demo === true && values.config !== undefined) throw new UsageError('--demo makes its own configuration: give --demo or --config, not both')
+    if (port !== undefined && !(Number.isInteger(port) && port >= 0 && port < 65_536))
+      throw new UsageError('--port takes a number from 0 to 65535')
+    if (values.demo === true && values.config !== undefined)
+      throw new UsageError('--demo makes its own configuration: give --demo or --config, not both')
     if (values.demo === true) return runDemo(path.resolve(terminal.cwd, values.data ?? 'data/demo'), port, terminal)
     const file = path.resolve(terminal.cwd, values.config ?? 'spillway.yaml')
-    if (!existsSync(file)) throw new Error(`there is no ${path.relative(terminal.cwd, file) || file}: name a configuration with --config FILE, or try spillway up --demo`)
+    if (!existsSync(file))
+      throw new Error(
+        `there is no ${path.relative(terminal.cwd, file) || file}: name a configuration with --config FILE, or try spillway up --demo`,
+      )
     return serve({ kind: 'file', path: file }, terminal, undefined)
   },
 }
@@ -36,7 +41,12 @@ function readArgs(args: readonly string[]) {
   try {
     return parseArgs({
       args: [...args],
-      options: { config: { type: 'string' }, demo: { type: 'boolean' }, port: { type: 'string' }, data: { type: 'string' } },
+      options: {
+        config: { type: 'string' },
+        demo: { type: 'boolean' },
+        port: { type: 'string' },
+        data: { type: 'string' },
+      },
     })
   } catch (error) {
     throw new UsageError((error as Error).message)
@@ -69,7 +79,8 @@ export async function serve(source: ConfigSource, terminal: Terminal, demo: Demo
     return 1
   }
   const seconds = Math.round(host.config.limits.drainMs / 1000)
-  if (host.gateway.openRequests > 0) terminal.err(`finishing ${host.gateway.openRequests} open requests (up to ${seconds} s; again to end at once) …`)
+  if (host.gateway.openRequests > 0)
+    terminal.err(`finishing ${host.gateway.openRequests} open requests (up to ${seconds} s; again to end at once) …`)
   for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => process.exit(1))
   await host.stop()
   return 0
@@ -80,11 +91,23 @@ async function banner(host: Host, terminal: Terminal, demo: DemoSetting | undefi
   const scheme = config.tls === undefined ? 'http' : 'https'
   const shownHost = config.listen.host === '0.0.0.0' || config.listen.host === '::' ? 'localhost' : config.listen.host
   const url = `${scheme}://${shownHost}:${gateway.port}/v1`
-  const places = new Set(Object.values(config.providers).map(({ subProcessor, country }) => `${subProcessor}/${country}`))
-  const lines = ['', `${terminal.bold('Spillway')} serves ${Object.keys(config.models).join(', ') || 'no model'} from ${places.size} places`, '', `  endpoint  ${terminal.bold(url)}`]
+  const places = new Set(
+    Object.values(config.providers).map(({ subProcessor, country }) => `${subProcessor}/${country}`),
+  )
+  const lines = [
+    '',
+    `${terminal.bold('Spillway')} serves ${Object.keys(config.models).join(', ') || 'no model'} from ${places.size} places`,
+    '',
+    `  endpoint  ${terminal.bold(url)}`,
+  ]
   if (config.metrics !== 'off') lines.push(`  metrics   http://${config.metrics.host}:${config.metrics.port}/metrics`)
   if (demo !== undefined) {
-    lines.push(`  key       ${terminal.bold(demo.key)}`, '', terminal.dim('  The clouds behind it are simulations on this machine, each a process of its own.'), '')
+    lines.push(
+      `  key       ${terminal.bold(demo.key)}`,
+      '',
+      terminal.dim('  The clouds behind it are simulations on this machine, each a process of its own.'),
+      '',
+    )
     lines.push('Ask it:', '', `  curl ${url}/chat/completions -H 'authorization: Bearer ${demo.key}' \\`)
     lines.push(`    -H 'content-type: application/json' -N \\`)
     lines.push(`    -d '{"model":"chat-large","stream":true,"messages":[{"role":"user","content":"Hello"}]}'`, '')
@@ -94,7 +117,12 @@ async function banner(host: Host, terminal: Terminal, demo: DemoSetting | undefi
   }
   const found = await discoverCapacity(terminal.env, {})
   if (found.length > 0) {
-    lines.push('Real capacity was found. Nothing goes there before it stands in spillway.yaml; to add it:', '', foundYaml(found).replace(/^/gm, '  '), '')
+    lines.push(
+      'Real capacity was found. Nothing goes there before it stands in spillway.yaml; to add it:',
+      '',
+      foundYaml(found).replace(/^/gm, '  '),
+      '',
+    )
   }
   return lines.join('\n')
 }

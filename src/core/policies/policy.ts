@@ -24,4 +24,6 @@ export interface RoutingPolicy {
   readonly scorers: readonly WeightedScorer[]
   /** Serves only in the listed order: an endpoint that is full is waited for, only a failing one is passed over. */
   readonly inOrder: boolean
+  /** A scorer looks at `affinityIndex`. */
+  readonly usesAffinity: boolean
 }

@@ -12,6 +12,7 @@ export const presets: Readonly<Record<RoutingPreset, RoutingPolicy>> = {
       { scorer: samePlace, weight: 0.2 },
     ],
     inOrder: false,
+    usesAffinity: true,
   },
   cheapest: {
     scorers: [
@@ -20,6 +21,7 @@ export const presets: Readonly<Record<RoutingPreset, RoutingPolicy>> = {
       { scorer: fastestFirstToken, weight: 0.1 },
     ],
     inOrder: false,
+    usesAffinity: false,
   },
-  pinned: { scorers: [], inOrder: true },
+  pinned: { scorers: [], inOrder: true, usesAffinity: false },
 }

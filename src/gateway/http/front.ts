@@ -71,8 +71,12 @@ export class Front {
       this.#take(request, response, new SpillwayError('invalid_request', 'the only expectation met is 100-continue'))
     })
     // No upgrade, no tunnel (P17): answered like any other request, the connection closes.
-    this.#server.on('connect', (_request, socket: Socket) => refuseSocket(socket, 405, 'method_not_allowed', 'CONNECT is not served here'))
-    this.#server.on('upgrade', (_request, socket: Socket) => refuseSocket(socket, 400, 'invalid_request', 'no protocol upgrade is served here'))
+    this.#server.on('connect', (_request, socket: Socket) =>
+      refuseSocket(socket, 405, 'method_not_allowed', 'CONNECT is not served here'),
+    )
+    this.#server.on('upgrade', (_request, socket: Socket) =>
+      refuseSocket(socket, 400, 'invalid_request', 'no protocol upgrade is served here'),
+    )
     this.#sweep = setInterval(() => this.buffers.sweep(), 1_000)
     this.#sweep.unref()
   }

@@ -3,13 +3,30 @@
  * anything is decided. Node's parser is strict about framing; this adds what it lets through.
  */
 
-export type HeadProblem = { readonly status: 400 | 415; readonly code: 'invalid_request' | 'unsupported_content_encoding'; readonly message: string }
+export type HeadProblem = {
+  readonly status: 400 | 415
+  readonly code: 'invalid_request' | 'unsupported_content_encoding'
+  readonly message: string
+}
 
 /** Headers that decide who is asking, where the message ends or what it is: none may stand twice. */
-const single = new Set(['host', 'authorization', 'api-key', 'x-api-key', 'x-goog-api-key', 'content-type', 'content-length', 'content-encoding', 'transfer-encoding', 'idempotency-key', 'expect'])
+const single = new Set([
+  'host',
+  'authorization',
+  'api-key',
+  'x-api-key',
+  'x-goog-api-key',
+  'content-type',
+  'content-length',
+  'content-encoding',
+  'transfer-encoding',
+  'idempotency-key',
+  'expect',
+])
 
 export function checkHead(httpVersion: string, url: string, rawHeaders: readonly string[]): HeadProblem | undefined {
-  if (httpVersion !== '1.1' && httpVersion !== '1.0') return invalid(`HTTP/${httpVersion} is not spoken here; use HTTP/1.1`)
+  if (httpVersion !== '1.1' && httpVersion !== '1.0')
+    return invalid(`HTTP/${httpVersion} is not spoken here; use HTTP/1.1`)
   if (!isPlainTarget(url)) return invalid('the request target must be an absolute path in plain ASCII')
   let seen = 0
   let length = false
