@@ -52,23 +52,13 @@ export async function startHost(options: HostOptions): Promise<Host> {
   })
   const rows = fileRows(config, env, dir, storage.directory)
   for (const problem of rows.problems) say(`warning: ${problem}`)
-  storage.setFileRows(rows.tenants, rows.keys)
+  storage.directory.setFileRows(rows.tenants, rows.keys)
 
   const limiter = new MemoryRateLimiter()
   const monthStartMs = startOfMonth(systemClock.wallMs())
-  for (const tenant of storage.directory.tenants()) {
-    limiter.seedSpend(
-      `tenant/${tenant.id}`,
-      storage.ledger.spentNanoUsd('tenant', tenant.id, monthStartMs) / 1e9,
-      systemClock.wallMs(),
-    )
-  }
-  for (const key of storage.directory.keys()) {
-    limiter.seedSpend(
-      `key/${key.id}`,
-      storage.ledger.spentNanoUsd('key', key.id, monthStartMs) / 1e9,
-      systemClock.wallMs(),
-    )
+  for (const by of ['tenant', 'key'] as const) {
+    for (const [id, nanoUsd] of storage.ledger.spentNanoUsd(by, monthStartMs))
+      limiter.seedSpend(`${by}/${id}`, nanoUsd / 1e9, systemClock.wallMs())
   }
 
   const providers = new ProviderSet(env)
@@ -107,7 +97,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       const nextProviders = await providers.open(next, dir)
       for (const { provider, problem } of nextProviders.problems)
         say(`warning: the provider ${provider} is switched off: ${problem}`)
-      storage.setFileRows(nextRows.tenants, nextRows.keys)
+      storage.directory.setFileRows(nextRows.tenants, nextRows.keys)
       gateway.reload(next, nextProviders.providers)
       const nextTls = readTls(next)
       if (nextTls !== undefined) gateway.setTls(nextTls.cert, nextTls.key)

@@ -1,6 +1,7 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { MarkWindow, windowTokens } from './mark-window.ts'
+import { markWindowTokens as windowTokens } from '../adapters/storage/journal-record.ts'
+import { MarkWindow } from './mark-window.ts'
 
 describe('the mark window', () => {
   test('nothing is delivered above what is on disk, and what is on disk is at most a window above what was delivered', () => {

@@ -1,5 +1,4 @@
-/** Tokens of one window (promises.md I3): a recovered answer is billed at most this much above what was delivered. */
-export const windowTokens = 64
+import { markWindowTokens as windowTokens } from '../adapters/storage/journal-record.ts'
 
 /**
  * Keeps what is delivered behind what the journal has on disk. The try's own record stands for the first window; each

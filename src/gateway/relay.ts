@@ -532,6 +532,7 @@ export class Relay implements Dispatchable, AnswerSink {
       registerVersion: access.eligible.version,
       priceVersion: endpoint.priceVersion,
       holdTokens: tokens.input + tokens.output,
+      inputTokens: this.#house.estimate.tokens(body.body.length, body.inputTokensMax),
       holdNanoUsd: access.pricesMax === undefined ? 0 : holdNanoUsd(tokens.input, tokens.output, access.pricesMax),
     }
   }

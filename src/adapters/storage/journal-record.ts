@@ -4,6 +4,9 @@ import type { TokenCount } from '../../core/request.ts'
 /** How a request ended. `partial`: the answer was cut; `cancelled`: the caller left; `failed`: no answer was begun. */
 export type SettleState = 'ok' | 'partial' | 'cancelled' | 'failed'
 
+/** Tokens of one window (promises I3): a recovered answer is charged at most this much above what was delivered. */
+export const markWindowTokens = 64
+
 /** Where the token count comes from: the vendor's word, our own count, or a recovery from the last mark. */
 export type TokenSource = 'upstream' | 'counted' | 'recovered'
 
@@ -27,6 +30,8 @@ export type JournalRecord =
       readonly registerVersion: number
       readonly priceVersion: string
       readonly holdTokens: number
+      /** The input as estimated: charged where a crash leaves nothing better. */
+      readonly inputTokens: number
       readonly holdNanoUsd: number
     }
   | {

@@ -55,6 +55,8 @@ export interface Directory {
   revokeKey(id: string, wallMs: number): void
   /** HMAC digest (hex) of a presented key. */
   digestOf(key: string): string
+  /** Replaces the rows that the configuration file gives, at once; they are read-only elsewhere. Throws where an id stands in the database too. */
+  setFileRows(tenants: readonly TenantRow[], keys: readonly KeyRow[]): void
   /** Called after every change, in this process. */
   onChange(listener: () => void): void
 }
@@ -78,6 +80,9 @@ export interface UsageRow {
   readonly endpoint: string | null
   readonly subProcessor: string | null
   readonly country: string | null
+  /** What the caller saw; 499 where the caller had left, 0 while open. */
+  readonly status: number
+  readonly code: string | null
 }
 
 export interface UsageQuery {
@@ -104,8 +109,8 @@ export interface Ledger {
   request(id: string): UsageRow | undefined
   /** All rows in order of id, for comparison in tests and export. */
   rows(tenant?: string): IterableIterator<UsageRow>
-  /** Nano-dollars a tenant or key spent since a wall time. */
-  spentNanoUsd(by: 'tenant' | 'key', id: string, fromWallMs: number): number
+  /** Nano-dollars each tenant or key spent since a wall time. */
+  spentNanoUsd(by: 'tenant' | 'key', fromWallMs: number): ReadonlyMap<string, number>
 }
 
 /** Everything one process keeps in its data directory, which it alone owns while open. */

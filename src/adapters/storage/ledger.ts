@@ -1,0 +1,282 @@
+import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
+import type { TokenCount } from '../../core/request.ts'
+import type { SettleState, TokenSource } from './journal-record.ts'
+import type { Ended, OpenRequest } from './open-requests.ts'
+import type { Ledger, UsageQuery, UsageRow, UsageSum } from './storage.ts'
+
+const requestColumns =
+  'id, seq, wall_ms, tenant, key_id, plan, model, operation, stream, state, source, input_tokens, cached_input_tokens, output_tokens, nano_usd, attempts, endpoint, sub_processor, country, status, code, first_byte_ms, duration_ms, policy_version, register_version, price_version'
+const attemptColumns =
+  'id, n, seq, wall_ms, endpoint, sub_processor, country, upstream_model, failure, status, input_tokens, cached_input_tokens, output_tokens'
+
+function insert(table: string, columns: string): string {
+  return `insert or ignore into ${table} (${columns}) values (${columns.split(',').map(() => '?')})`
+}
+
+const groupColumns = {
+  tenant: 'tenant',
+  key: 'key_id',
+  model: 'model',
+  country: "coalesce(country, '')",
+  'sub-processor': "coalesce(sub_processor, '')",
+  endpoint: "coalesce(endpoint, '')",
+  day: "strftime('%Y-%m-%d', wall_ms / 1000, 'unixepoch')",
+  state: 'state',
+} as const
+
+/** Rows of the ledger database. Rows are keyed by request and attempt: writing one twice changes nothing. */
+export class SqliteLedger implements Ledger {
+  readonly #database: DatabaseSync
+  readonly #open: () => ReadonlyMap<string, OpenRequest>
+  readonly #insertRequest: StatementSync
+  readonly #insertAttempt: StatementSync
+  readonly #setCursor: StatementSync
+  #cursor: number
+
+  /** `open` gives the requests that the journal holds and the ledger not yet. */
+  constructor(database: DatabaseSync, open: () => ReadonlyMap<string, OpenRequest>) {
+    this.#database = database
+    this.#open = open
+    this.#insertRequest = database.prepare(insert('requests', requestColumns))
+    this.#insertAttempt = database.prepare(insert('attempts', attemptColumns))
+    this.#setCursor = database.prepare("update progress set seq = ? where name = 'cursor'")
+    this.#cursor = (database.prepare("select seq from progress where name = 'cursor'").get() as { seq: number }).seq
+  }
+
+  get cursor(): number {
+    return this.#cursor
+  }
+
+  /** Takes rows and the cursor in one transaction: both or neither. */
+  write(ended: readonly Ended[], cursor: number): void {
+    this.#database.exec('begin')
+    try {
+      for (const one of ended) {
+        if (one.kind === 'settled') this.#writeSettled(one)
+        else this.#insertRequest.run(...refusedRow(one))
+      }
+      this.#setCursor.run(cursor)
+      this.#database.exec('commit')
+      this.#cursor = cursor
+    } catch (error) {
+      this.#database.exec('rollback')
+      throw error
+    }
+  }
+
+  /** Forgets what the journal from `seq` on tells again. */
+  forget(fromSeq: number): void {
+    this.#database.exec(
+      `begin; delete from requests where seq >= ${fromSeq}; delete from attempts where seq >= ${fromSeq}; update progress set seq = ${fromSeq - 1} where name = 'cursor'; commit`,
+    )
+    this.#cursor = fromSeq - 1
+  }
+
+  usage({ fromWallMs, toWallMs, tenant, groupBy }: UsageQuery): readonly UsageSum[] {
+    const where: string[] = []
+    const values: SQLInputValue[] = []
+    const filter = (sql: string, value: SQLInputValue | undefined) => {
+      if (value === undefined) return
+      where.push(sql)
+      values.push(value)
+    }
+    filter('wall_ms >= ?', fromWallMs)
+    filter('wall_ms < ?', toWallMs)
+    filter('tenant = ?', tenant)
+    const columns = groupBy.map((name, index) => `${groupColumns[name]} as g${index}`)
+    const places = groupBy.map((_, index) => index + 1).join(', ')
+    const rows = this.#database
+      .prepare(
+        `select ${[...columns, 'count(*) as requests', 'sum(input_tokens) as input', 'sum(cached_input_tokens) as cached', 'sum(output_tokens) as output', 'sum(nano_usd) / 1e9 as usd'].join(', ')}
+         from requests ${where.length > 0 ? `where ${where.join(' and ')}` : ''} ${places === '' ? '' : `group by ${places} order by ${places}`}`,
+      )
+      .all(...values) as Record<string, string | number | null>[]
+    return rows.map((row) => ({
+      group: Object.fromEntries(groupBy.map((name, index) => [name, String(row[`g${index}`])])),
+      requests: Number(row['requests']),
+      inputTokens: Number(row['input']),
+      cachedInputTokens: Number(row['cached']),
+      outputTokens: Number(row['output']),
+      usd: Number(row['usd']),
+    }))
+  }
+
+  request(id: string): UsageRow | undefined {
+    const row = this.#database.prepare('select * from requests where id = ?').get(id)
+    if (row !== undefined) return usageRow(row as unknown as RequestRow)
+    const open = this.#open().get(id)
+    return open === undefined ? undefined : openRow(open)
+  }
+
+  *rows(tenant?: string): IterableIterator<UsageRow> {
+    const statement = this.#database.prepare(
+      `select * from requests ${tenant === undefined ? '' : 'where tenant = ?'} order by id`,
+    )
+    for (const row of statement.iterate(...(tenant === undefined ? [] : [tenant])))
+      yield usageRow(row as unknown as RequestRow)
+    for (const open of this.#open().values())
+      if (tenant === undefined || open.admit.tenant === tenant) yield openRow(open)
+  }
+
+  spentNanoUsd(by: 'tenant' | 'key', fromWallMs: number): ReadonlyMap<string, number> {
+    const column = by === 'tenant' ? 'tenant' : 'key_id'
+    // As a real number: a sum of money may pass what a safe integer holds, and its last digits do not matter here.
+    const rows = this.#database
+      .prepare(
+        `select ${column} as id, sum(cast(nano_usd as real)) as spent from requests where wall_ms >= ? group by 1`,
+      )
+      .all(fromWallMs)
+    return new Map(rows.map((row) => [String(row['id']), Number(row['spent'])]))
+  }
+
+  #writeSettled({ seq, request: { admit, attempts }, settle }: Ended & { kind: 'settled' }): void {
+    const answered = attempts.find(({ record }) => record.n === settle.n)?.record
+    const { tokens } = settle
+    this.#insertRequest.run(
+      admit.id,
+      seq,
+      admit.wallMs,
+      admit.tenant,
+      admit.keyId,
+      admit.plan,
+      admit.model,
+      admit.operation,
+      admit.stream ? 1 : 0,
+      settle.state,
+      settle.source,
+      tokens.input,
+      tokens.cachedInput,
+      tokens.output,
+      settle.nanoUsd,
+      attempts.length,
+      answered?.endpoint ?? null,
+      answered?.subProcessor ?? null,
+      answered?.country ?? null,
+      settle.status,
+      settle.code,
+      settle.firstByteMs,
+      settle.durationMs,
+      admit.policyVersion,
+      admit.registerVersion,
+      admit.priceVersion,
+    )
+    for (const { record, outcome } of attempts) {
+      const billed: TokenCount | null =
+        record.n === settle.n && outcome === undefined ? tokens : (outcome?.tokens ?? null)
+      this.#insertAttempt.run(
+        record.id,
+        record.n,
+        seq,
+        record.wallMs,
+        record.endpoint,
+        record.subProcessor,
+        record.country,
+        record.upstreamModel,
+        outcome?.failure ?? null,
+        outcome?.status ?? null,
+        billed?.input ?? null,
+        billed?.cachedInput ?? null,
+        billed?.output ?? null,
+      )
+    }
+  }
+}
+
+function refusedRow({ seq, refuse }: Ended & { kind: 'refused' }): SQLInputValue[] {
+  const { id, wallMs, tenant, keyId, model, status, code } = refuse
+  return [
+    id,
+    seq,
+    wallMs,
+    tenant,
+    keyId,
+    '',
+    model,
+    '',
+    0,
+    'refused',
+    null,
+    0,
+    0,
+    0,
+    0,
+    0,
+    null,
+    null,
+    null,
+    status,
+    code,
+    null,
+    null,
+    0,
+    0,
+    '',
+  ]
+}
+
+interface RequestRow {
+  readonly id: string
+  readonly wall_ms: number
+  readonly tenant: string
+  readonly key_id: string
+  readonly model: string
+  readonly state: SettleState | 'refused'
+  readonly source: TokenSource | null
+  readonly input_tokens: number
+  readonly cached_input_tokens: number
+  readonly output_tokens: number
+  readonly nano_usd: number
+  readonly attempts: number
+  readonly endpoint: string | null
+  readonly sub_processor: string | null
+  readonly country: string | null
+  readonly status: number
+  readonly code: string | null
+}
+
+function usageRow(row: RequestRow): UsageRow {
+  return {
+    id: row.id,
+    wallMs: row.wall_ms,
+    tenant: row.tenant,
+    keyId: row.key_id,
+    model: row.model,
+    state: row.state,
+    source: row.source,
+    estimated: row.source !== null && row.source !== 'upstream',
+    inputTokens: row.input_tokens,
+    cachedInputTokens: row.cached_input_tokens,
+    outputTokens: row.output_tokens,
+    nanoUsd: row.nano_usd,
+    attempts: row.attempts,
+    endpoint: row.endpoint,
+    subProcessor: row.sub_processor,
+    country: row.country,
+    status: row.status,
+    code: row.code,
+  }
+}
+
+function openRow({ admit, attempts }: OpenRequest): UsageRow {
+  const last = attempts.at(-1)?.record
+  return {
+    id: admit.id,
+    wallMs: admit.wallMs,
+    tenant: admit.tenant,
+    keyId: admit.keyId,
+    model: admit.model,
+    state: 'open',
+    source: null,
+    estimated: false,
+    inputTokens: 0,
+    cachedInputTokens: 0,
+    outputTokens: 0,
+    nanoUsd: 0,
+    attempts: attempts.length,
+    endpoint: last?.endpoint ?? null,
+    subProcessor: last?.subProcessor ?? null,
+    country: last?.country ?? null,
+    status: 0,
+    code: null,
+  }
+}
