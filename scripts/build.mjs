@@ -10,11 +10,13 @@ rmSync(dist, { recursive: true, force: true })
 
 /** `./x.ts` in an import or a dynamic import becomes `./x.js`. */
 function toJavaScript(source) {
-  return stripTypeScriptTypes(source, { mode: 'strip' })
-    .replace(/(\bfrom\s*|\bimport\s*\(\s*|\bimport\s+|new URL\(\s*)(['"])(\.{1,2}\/[^'"]+)\.ts\2/g, '$1$2$3.js$2')
-    // What was a type leaves blanks behind.
-    .replace(/[ \t]+$/gm, '')
-    .replace(/\n{3,}/g, '\n\n')
+  return (
+    stripTypeScriptTypes(source, { mode: 'strip' })
+      .replace(/(\bfrom\s*|\bimport\s*\(\s*|\bimport\s+|new URL\(\s*)(['"])(\.{1,2}\/[^'"]+)\.ts\2/g, '$1$2$3.js$2')
+      // What was a type leaves blanks behind.
+      .replace(/[ \t]+$/gm, '')
+      .replace(/\n{3,}/g, '\n\n')
+  )
 }
 
 function build(from, to) {

@@ -18,11 +18,14 @@ function install(folder, what) {
   process.stderr.write(`spillway: installing ${what} (npm ci in ${path.relative(process.cwd(), folder) || '.'}) …\n`)
   const npm = process.env.npm_execpath
   const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error']
-  const result = npm && npm.endsWith('.js')
-    ? spawnSync(process.execPath, [npm, ...args], { cwd: folder, stdio: ['ignore', 2, 2] })
-    : spawnSync('npm', args, { cwd: folder, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' })
+  const result =
+    npm && npm.endsWith('.js')
+      ? spawnSync(process.execPath, [npm, ...args], { cwd: folder, stdio: ['ignore', 2, 2] })
+      : spawnSync('npm', args, { cwd: folder, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' })
   if (result.status !== 0) {
-    process.stderr.write(`spillway: npm ci failed in ${folder}; check the network and the npm registry, then run it again\n`)
+    process.stderr.write(
+      `spillway: npm ci failed in ${folder}; check the network and the npm registry, then run it again\n`,
+    )
     process.exit(1)
   }
   writeFileSync(stamp, lock)
@@ -33,12 +36,17 @@ function nodeBinary() {
   if (Number(process.versions.node.split('.')[0]) >= nodeMajorMin) return process.execPath
   const runtime = path.join(root, 'runtime')
   install(runtime, `Node ${nodeMajorMin} or newer, as this machine has ${process.versions.node}`)
-  const names = [`node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`, `node-bin-${process.platform}-${process.arch}`]
+  const names = [
+    `node-${process.platform === 'win32' ? 'win' : process.platform}-${process.arch}`,
+    `node-bin-${process.platform}-${process.arch}`,
+  ]
   for (const name of names) {
     const binary = path.join(runtime, 'node_modules', name, 'bin', process.platform === 'win32' ? 'node.exe' : 'node')
     if (existsSync(binary)) return binary
   }
-  process.stderr.write(`spillway: there is no Node package for ${process.platform} ${process.arch}; install Node ${nodeMajorMin} or newer yourself\n`)
+  process.stderr.write(
+    `spillway: there is no Node package for ${process.platform} ${process.arch}; install Node ${nodeMajorMin} or newer yourself\n`,
+  )
   process.exit(1)
 }
 

@@ -38,7 +38,7 @@ export function issueLines(issues: readonly ConfigIssue[]): string {
     .join('\n')
 }
 
-function readText(file: string): string {
+export function readText(file: string): string {
   try {
     return readFileSync(file, 'utf8')
   } catch (error) {

@@ -4,6 +4,7 @@ import { MemoryRateLimiter } from '../adapters/limits/memory.ts'
 import { PriceBook } from '../adapters/price-book/price-book.ts'
 import { openStorage } from '../adapters/storage/open-storage.ts'
 import { startControlSocket } from '../admin/control-socket.ts'
+import { operationsOn } from '../admin/operations.ts'
 import type { Config } from '../config/config.ts'
 import { seededRandom } from '../core/random.ts'
 import { Gateway } from '../gateway/gateway.ts'
@@ -19,6 +20,8 @@ export interface HostOptions {
   readonly env: Readonly<Record<string, string | undefined>>
   /** Lines for the person who started it. */
   readonly say: (line: string) => void
+  /** Writes a line of JSON for each request to stdout. */
+  readonly logRequests: boolean
 }
 
 /** A running Spillway. */
@@ -66,7 +69,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
   for (const { provider, problem } of opened.problems)
     say(`warning: the provider ${provider} is switched off: ${problem}`)
 
-  const telemetry = await openTelemetry(config, env)
+  const telemetry = await openTelemetry(config, env, options.logRequests)
   const seed = (systemClock.wallMs() & 0x7fffffff) >>> 0
   const eventLog = config.eventLog === undefined ? undefined : openEventLog(config.eventLog, seed)
   const tls = readTls(config)
@@ -113,9 +116,10 @@ export async function startHost(options: HostOptions): Promise<Host> {
     source.kind === 'file'
       ? watchFiles([source.path, config.tls?.cert, config.tls?.key], () => void reload())
       : undefined
-  const control = await startControlSocket(storage, {
+  const control = await startControlSocket(config.dataDir, {
+    ...operationsOn(storage, systemClock),
     reload: async () => ({ reloaded: await reload() }),
-    status: async () => ({
+    status: () => ({
       openRequests: gateway.openRequests,
       ...gateway.snapshot(),
       unreachable: Object.fromEntries(gateway.unreachable),

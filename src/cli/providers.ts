@@ -1,7 +1,8 @@
 import { openProvider } from '../adapters/providers/open-provider.ts'
 import type { Provider } from '../adapters/providers/provider.ts'
 import type { Config, ProviderConfig, TrafficLimits } from '../config/config.ts'
-import { resolveSecret } from './secrets.ts'
+import { systemClock } from './clock.ts'
+import { resolveSecret, secretOf } from './secrets.ts'
 
 /** Why a provider is switched off. */
 export interface ProviderProblem {
@@ -32,7 +33,7 @@ export class ProviderSet {
     const next = new Map<string, Opened>()
     const problems: ProviderProblem[] = []
     for (const [name, provider] of Object.entries(config.providers)) {
-      const secret = secretOf(provider)
+      const secret = secretOf(provider).reference
       const resolved = secret === undefined ? undefined : resolveSecret(secret, { env: this.#env, dir })
       if (resolved?.kind === 'missing') {
         problems.push({ provider: name, problem: resolved.problem })
@@ -45,7 +46,7 @@ export class ProviderSet {
         continue
       }
       try {
-        next.set(name, { provider: await this.#make(name, provider, resolved?.value, config.limits), fingerprint })
+        next.set(name, { provider: await this.#make(provider, resolved?.value, config.limits), fingerprint })
       } catch (error) {
         problems.push({ provider: name, problem: (error as Error).message })
       }
@@ -60,23 +61,7 @@ export class ProviderSet {
     await Promise.all([...this.#opened.values()].map(({ provider }) => provider.close()))
   }
 
-  async #make(
-    name: string,
-    config: ProviderConfig,
-    secret: string | undefined,
-    limits: TrafficLimits,
-  ): Promise<Provider> {
-    return openProvider(name, config, { env: this.#env, ...(secret !== undefined && { secret }) }, limits)
-  }
-}
-
-function secretOf(config: ProviderConfig) {
-  switch (config.kind) {
-    case 'openai-compatible':
-    case 'azure':
-      return config.apiKey
-    case 'vertex':
-    case 'bedrock':
-      return config.credentials
+  async #make(config: ProviderConfig, secret: string | undefined, limits: TrafficLimits): Promise<Provider> {
+    return openProvider(config, secret, limits, systemClock.wallMs)
   }
 }

@@ -45,7 +45,6 @@ export type ProviderConfig = ProviderPlace &
         readonly kind: 'openai-compatible'
         readonly baseUrl: string
         readonly apiKey?: SecretReference
-        readonly quirks?: string
       }
     | {
         readonly kind: 'azure'

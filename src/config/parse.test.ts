@@ -196,7 +196,8 @@ describe('a configuration', () => {
       }
     }
     collect(z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }))
-    for (const key of keys) expect(reference.match(new RegExp(`\`[^\`\\n]*\\b${key}\\b[^\`\\n]*\``)), key).not.toBeNull()
+    for (const key of keys)
+      expect(reference.match(new RegExp(`\`[^\`\\n]*\\b${key}\\b[^\`\\n]*\``)), key).not.toBeNull()
   })
 })
 

@@ -58,7 +58,6 @@ export const providerSchema = z.discriminatedUnion(
       kind: z.literal('openai-compatible'),
       baseUrl,
       apiKey: secret.optional(),
-      quirks: name.optional(),
       ...place,
     }),
     z.strictObject({

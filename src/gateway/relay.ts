@@ -1,5 +1,5 @@
 import type { RateLimiter, Reservation } from '../adapters/limits/rate-limiter.ts'
-import { costNanoUsd, holdNanoUsd } from '../adapters/price-book/cost.ts'
+import { costNanoUsd, holdNanoUsd, nanoUsdPerToken } from '../adapters/price-book/cost.ts'
 import type {
   AnswerHead,
   AnswerProgress,
@@ -549,11 +549,14 @@ export class Relay implements Dispatchable, AnswerSink {
       subProcessor: endpoint.subProcessor,
       country: endpoint.country,
       upstreamModel: endpoint.upstreamModel,
-      // USD per million tokens are 1,000 nano-dollars a token.
       prices:
         prices === undefined
           ? null
-          : { input: prices.input * 1e3, cachedInput: prices.cachedInput * 1e3, output: prices.output * 1e3 },
+          : {
+              input: prices.input * nanoUsdPerToken,
+              cachedInput: prices.cachedInput * nanoUsdPerToken,
+              output: prices.output * nanoUsdPerToken,
+            },
     }
   }
 

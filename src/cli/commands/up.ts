@@ -65,8 +65,12 @@ export async function runDemo(dir: string, port: number | undefined, terminal: T
 
 /** Serves until SIGTERM or SIGINT, then drains. A second signal ends at once. */
 export async function serve(source: ConfigSource, terminal: Terminal, demo: DemoSetting | undefined): Promise<number> {
-  const host = await startHost({ source, env: terminal.env, say: (line) => terminal.err(line) })
-  terminal.out(await banner(host, terminal, demo))
+  // A log collector reads stdout, a person looks at a terminal: each gets what it can use.
+  const logRequests = process.stdout.isTTY !== true
+  const host = await startHost({ source, env: terminal.env, say: (line) => terminal.err(line), logRequests })
+  const text = await banner(host, terminal, demo)
+  if (logRequests) terminal.err(text)
+  else terminal.out(text)
   const reason = await Promise.race([
     new Promise<'signal'>((resolve) => {
       for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve('signal'))

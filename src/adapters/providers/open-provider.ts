@@ -1,0 +1,43 @@
+import type { ProviderConfig, TrafficLimits } from '../../config/config.ts'
+import { azureWire } from './azure.ts'
+import { bedrockWire } from './bedrock.ts'
+import { headerCredentials, noCredentials } from './credentials.ts'
+import { OpenAiProvider, type VendorWire } from './openai-provider.ts'
+import type { Provider } from './provider.ts'
+import { joinPath, originOf } from './urls.ts'
+import { vertexWire } from './vertex.ts'
+
+/**
+ * Makes the provider that a configuration describes. `secret` is what its reference leads to. Rejects, with what to do,
+ * where a library or a credential is missing. A native dialect would be another case here, beside the wires.
+ */
+export async function openProvider(
+  config: ProviderConfig,
+  secret: string | undefined,
+  limits: TrafficLimits,
+  wallMs: () => number,
+): Promise<Provider> {
+  return new OpenAiProvider({ wire: await wireOf(config, secret, wallMs), limits, wallMs })
+}
+
+async function wireOf(config: ProviderConfig, secret: string | undefined, wallMs: () => number): Promise<VendorWire> {
+  switch (config.kind) {
+    case 'azure':
+      return azureWire(config, secret, wallMs)
+    case 'vertex':
+      return vertexWire(config, secret, wallMs)
+    case 'bedrock':
+      return bedrockWire(config, secret)
+    case 'openai-compatible': {
+      const base = new URL(config.baseUrl).pathname
+      return {
+        kind: config.kind,
+        origin: originOf(config.baseUrl),
+        path: (operation) => joinPath(base, `/${operation}`),
+        probePath: joinPath(base, '/models'),
+        credentials:
+          secret === undefined ? noCredentials : headerCredentials('authorization', `Bearer ${secret.trim()}`),
+      }
+    }
+  }
+}

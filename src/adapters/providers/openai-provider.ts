@@ -1,0 +1,121 @@
+import { AnswerReader } from './answer-reader.ts'
+import type { Credentials } from './credentials.ts'
+import { failureOfError } from './failures.ts'
+import type { AnswerSink, Operation, ProbeResult, Provider, ProviderCall, ProviderExchange } from './provider.ts'
+import { type HttpSink, openTransport, type Transport, type TransportLimits } from './transport.ts'
+
+/** Where and how one vendor speaks the OpenAI dialect. */
+export interface VendorWire {
+  readonly kind: string
+  readonly origin: string
+  /** Path and query of an operation on a model. */
+  path(operation: Operation, upstreamModel: string): string
+  /** A path that can be read for nothing. */
+  readonly probePath: string
+  readonly credentials: Credentials
+}
+
+export interface OpenAiProviderOptions {
+  readonly wire: VendorWire
+  readonly limits: TransportLimits & { readonly answerBytesMax: number }
+  readonly wallMs: () => number
+}
+
+const fixedHeaders = ['content-type', 'application/json', 'accept-encoding', 'identity', 'user-agent', 'spillway']
+
+/** Any vendor that speaks the OpenAI dialect; what differs between them is in the wire. */
+export class OpenAiProvider implements Provider {
+  readonly kind: string
+  readonly #options: OpenAiProviderOptions
+  readonly #transport: Transport
+
+  constructor(options: OpenAiProviderOptions) {
+    this.kind = options.wire.kind
+    this.#options = options
+    this.#transport = openTransport(options.wire.origin, options.limits)
+  }
+
+  send(call: ProviderCall, sink: AnswerSink): ProviderExchange {
+    const { wire, limits, wallMs } = this.#options
+    const reader = new AnswerReader({ call, sink, answerBytesMax: limits.answerBytesMax, wallMs })
+    const path = wire.path(call.operation, call.upstreamModel)
+    const body = call.body.length === 1 ? (call.body[0] as Uint8Array) : Buffer.concat(call.body, call.bodyBytes)
+    const proof = wire.credentials.headers({ method: 'POST', url: new URL(path, wire.origin), body })
+    if (proof instanceof Promise) {
+      proof.then(
+        (headers) => this.#dispatch(call, path, headers, body, reader),
+        () => reader.unauthorized(),
+      )
+    } else this.#dispatch(call, path, proof, body, reader)
+    return reader
+  }
+
+  async probe(timeoutMs: number): Promise<ProbeResult> {
+    const startedMs = performance.now()
+    const result = (problem?: string): ProbeResult => ({
+      reachable: problem === undefined,
+      ...(problem !== undefined && { problem }),
+      durationMs: performance.now() - startedMs,
+    })
+    const { wire } = this.#options
+    let proof: readonly string[]
+    try {
+      proof = await withTimeout(
+        Promise.resolve(
+          wire.credentials.headers({ method: 'GET', url: new URL(wire.probePath, wire.origin), body: undefined }),
+        ),
+        timeoutMs,
+      )
+    } catch (error) {
+      return result(`its credentials cannot be had: ${(error as Error).message}`)
+    }
+    const status = await this.#statusOf(wire.probePath, [...fixedHeaders, ...proof], timeoutMs)
+    if (typeof status === 'string') return result(`${wire.origin} ${status}`)
+    if (status === 401 || status === 403)
+      return result(`${wire.origin} does not take the credentials (status ${status}); check the key and what it may do`)
+    if (status >= 500) return result(`${wire.origin} answers with status ${status}`)
+    return result()
+  }
+
+  close(): Promise<void> {
+    return this.#transport.close()
+  }
+
+  #dispatch(call: ProviderCall, path: string, proof: readonly string[], body: Uint8Array, reader: AnswerReader): void {
+    const headers = [
+      ...fixedHeaders,
+      'accept',
+      call.stream ? 'text/event-stream' : 'application/json',
+      'x-request-id',
+      call.requestId,
+      ...proof,
+    ]
+    reader.started(this.#transport.send({ method: 'POST', path, headers, body }, reader))
+  }
+
+  #statusOf(path: string, headers: readonly string[], timeoutMs: number): Promise<number | string> {
+    return new Promise((resolve) => {
+      const done = (outcome: number | string): void => {
+        clearTimeout(timer)
+        resolve(outcome)
+        exchange.abort()
+      }
+      const sink: HttpSink = {
+        onHead: (status) => done(status),
+        onData: () => true,
+        onEnd: () => done('sent no answer'),
+        onError: (error) => done(`cannot be reached (${error.code ?? failureOfError(error).kind})`),
+      }
+      const timer = setTimeout(() => done(`does not answer within ${timeoutMs} ms`), timeoutMs)
+      const exchange = this.#transport.send({ method: 'GET', path, headers, body: undefined }, sink)
+    })
+  }
+}
+
+function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const timeout = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
+  })
+  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer))
+}

@@ -1,0 +1,79 @@
+import { randomBytes, timingSafeEqual } from 'node:crypto'
+import { rmSync, writeFileSync } from 'node:fs'
+import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
+import { errorCodes } from '../core/errors.ts'
+import { SpillwayError } from '../core/spillway-error.ts'
+import { controlSocketPath, controlTokenPath } from './control-path.ts'
+
+const bodyBytesMax = 1024 * 1024
+
+/** By name; each takes one JSON value and gives one, or a promise of it. */
+export type Handlers = Readonly<Record<string, (argument: never) => unknown>>
+
+/**
+ * Listens for the command line on a local socket: POST /NAME with a JSON argument, answered with JSON. Only who can
+ * read the token file (this user) is heard.
+ */
+export async function startControlSocket(dataDir: string, handlers: Handlers): Promise<{ close(): Promise<void> }> {
+  const token = randomBytes(32).toString('hex')
+  writeFileSync(controlTokenPath(dataDir), token, { mode: 0o600 })
+  const socketPath = controlSocketPath(dataDir)
+  // This process holds the directory's lock: a socket that is there was left by one that is gone.
+  if (process.platform !== 'win32') rmSync(socketPath, { force: true })
+  const server = createServer((request, response) => void answer(request, response, token, handlers))
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', reject)
+    server.listen(socketPath, resolve)
+  })
+  return {
+    close: () =>
+      new Promise((resolve) => {
+        server.close(() => resolve())
+        server.closeAllConnections()
+        rmSync(controlTokenPath(dataDir), { force: true })
+      }),
+  }
+}
+
+async function answer(
+  request: IncomingMessage,
+  response: ServerResponse,
+  token: string,
+  handlers: Handlers,
+): Promise<void> {
+  const send = (status: number, value: unknown): void => {
+    response.writeHead(status, { 'content-type': 'application/json' })
+    response.end(JSON.stringify(value))
+  }
+  try {
+    if (!isToken(request.headers.authorization ?? '', token)) return send(401, { message: 'wrong token' })
+    const name = (request.url ?? '').slice(1)
+    const handler = Object.hasOwn(handlers, name) ? handlers[name] : undefined
+    if (handler === undefined)
+      return send(404, {
+        message: `the running process does not know the operation ${name}; it may be of another version`,
+      })
+    const result: unknown = await handler(JSON.parse(await bodyOf(request)) as never)
+    send(200, { result: result ?? null })
+  } catch (error) {
+    const status = error instanceof SpillwayError ? errorCodes[error.code].status : 500
+    send(status, { message: (error as Error).message })
+  }
+}
+
+function isToken(authorization: string, token: string): boolean {
+  const shown = Buffer.from(authorization.replace(/^Bearer /, ''))
+  const expected = Buffer.from(token)
+  return shown.length === expected.length && timingSafeEqual(shown, expected)
+}
+
+async function bodyOf(request: IncomingMessage): Promise<string> {
+  const chunks: Buffer[] = []
+  let bytes = 0
+  for await (const chunk of request as AsyncIterable<Buffer>) {
+    bytes += chunk.length
+    if (bytes > bodyBytesMax) throw new SpillwayError('request_too_large', 'the argument is too large')
+    chunks.push(chunk)
+  }
+  return Buffer.concat(chunks).toString('utf8') || 'null'
+}

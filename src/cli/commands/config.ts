@@ -1,0 +1,39 @@
+import path from 'node:path'
+import { parseConfig } from '../../config/parse.ts'
+import { type Command, UsageError } from '../command.ts'
+import { issueLines, readText } from '../config-source.ts'
+import { readOptions } from '../options.ts'
+import { missingSecrets } from '../secrets.ts'
+
+export const command: Command = {
+  name: 'config',
+  summary: 'check a configuration',
+  usage: `spillway config check [FILE]
+
+Checks a configuration (default: ./spillway.yaml) and that every secret it names is there. Lists every mistake at once;
+exit code 1 where there is one.`,
+  async run(args, terminal) {
+    const { positionals } = readOptions(args, {})
+    const [action, named, extra] = positionals
+    if (action !== 'check')
+      throw new UsageError(action === undefined ? 'say what to do: check' : `there is no action ${action}`)
+    if (extra !== undefined) throw new UsageError(`unexpected ${JSON.stringify(extra)}`)
+    const file = path.resolve(terminal.cwd, named ?? terminal.env['SPILLWAY_CONFIG'] ?? 'spillway.yaml')
+    const dir = path.dirname(file)
+    const result = parseConfig(readText(file), {
+      fileDir: dir,
+      joinPath: (base, relative) => path.resolve(base, relative),
+    })
+    const issues = result.kind === 'invalid' ? result.issues : missingSecrets(result.config, { env: terminal.env, dir })
+    const warnings = result.kind === 'valid' ? result.warnings : []
+    const parts = [
+      issues.length === 0
+        ? terminal.good(`${file} is valid`)
+        : terminal.bad(`${file} has ${issues.length} ${issues.length === 1 ? 'mistake' : 'mistakes'}:`),
+      ...(issues.length > 0 ? [issueLines(issues)] : []),
+      ...(warnings.length > 0 ? ['likely not what is meant:', issueLines(warnings)] : []),
+    ]
+    terminal.result({ file, valid: issues.length === 0, issues, warnings }, parts.join('\n'))
+    return issues.length === 0 ? 0 : 1
+  },
+}

@@ -1,0 +1,87 @@
+import { isCountryCode, meantCountry } from '../../config/countries.ts'
+import { type Command, UsageError } from '../command.ts'
+import { withData } from '../control.ts'
+import { dataOptions, limitOptions, limitsIn, oneWord, readOptions } from '../options.ts'
+
+export const command: Command = {
+  name: 'tenants',
+  summary: 'add and list tenants',
+  usage: `spillway tenants add ID --plan PLAN --countries LIST|any --sub-processors LIST|any [limits]
+spillway tenants list
+
+  --plan PLAN                   a plan of the configuration
+  --countries GB,NL,NO          where its requests may be processed; any must be written
+  --sub-processors a,b          by whom; any must be written
+  --allow-substitutes           another model may answer in place of the one asked for
+  --tokens-per-minute N, --requests-per-minute N, --concurrent-requests N, --budget-usd-per-month N
+  --config FILE, --data DIR     whose data (default: ./spillway.yaml, else the demo's)`,
+  async run(args, terminal) {
+    const { values, positionals } = readOptions(args, {
+      ...dataOptions,
+      ...limitOptions,
+      plan: { type: 'string' },
+      countries: { type: 'string' },
+      'sub-processors': { type: 'string' },
+      'allow-substitutes': { type: 'boolean' },
+    })
+    const [action, ...words] = positionals
+    switch (action) {
+      case 'add': {
+        const id = oneWord(words, 'the id of the tenant')
+        if (!/^[A-Za-z0-9][A-Za-z0-9._:-]{0,127}$/.test(id))
+          throw new UsageError('an id has letters, digits and . _ : - only')
+        if (values.plan === undefined) throw new UsageError('--plan PLAN is missing')
+        const countries = listOrAny('countries', values.countries)
+        const subProcessors = listOrAny('sub-processors', values['sub-processors'])
+        const wrong = countries === 'any' ? undefined : countries.find((code) => !isCountryCode(code))
+        if (wrong !== undefined)
+          throw new UsageError(
+            `${wrong} is not a country code (ISO 3166-1 alpha-2)${meantCountry(wrong) === undefined ? '' : `; write ${meantCountry(wrong)}`}`,
+          )
+        const tenant = {
+          id,
+          plan: values.plan,
+          countries,
+          subProcessors,
+          allowSubstitutes: values['allow-substitutes'] === true,
+          ...limitsIn(values),
+        }
+        await withData(values, terminal, (call) => call('tenants.add', tenant))
+        terminal.result(tenant, `${id} is added; make its first key: spillway keys create --tenant ${id}`)
+        return 0
+      }
+      case 'list': {
+        const tenants = await withData(values, terminal, (call) => call('tenants.list', null))
+        const rows = tenants.map((one) => [
+          one.id,
+          one.plan,
+          listed(one.countries),
+          listed(one.subProcessors),
+          one.origin === 'file' ? 'file' : '',
+        ])
+        terminal.result(
+          tenants,
+          tenants.length === 0
+            ? 'no tenants'
+            : terminal.table(['id', 'plan', 'countries', 'sub-processors', 'from'], rows),
+        )
+        return 0
+      }
+      default:
+        throw new UsageError(action === undefined ? 'say what to do: add or list' : `there is no action ${action}`)
+    }
+  },
+}
+
+function listOrAny(name: string, text: string | undefined): readonly string[] | 'any' {
+  if (text === undefined) throw new UsageError(`--${name} is missing: a list, or any`)
+  if (text === 'any') return 'any'
+  return text
+    .split(',')
+    .map((word) => word.trim())
+    .filter((word) => word !== '')
+}
+
+function listed(list: readonly string[] | 'any'): string {
+  return list === 'any' ? 'any' : list.length === 0 ? 'none' : list.join(',')
+}

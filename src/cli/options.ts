@@ -1,0 +1,54 @@
+import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
+import type { TenantLimits } from '../config/config.ts'
+import { UsageError } from './command.ts'
+
+/** Reads options and words; what is not known is a usage error. */
+export function readOptions<O extends ParseArgsOptionsConfig>(args: readonly string[], options: O) {
+  try {
+    return parseArgs({ args: [...args], options, allowPositionals: true })
+  } catch (error) {
+    throw new UsageError((error as Error).message.split('. ')[0] as string)
+  }
+}
+
+/** The options that name a data directory. */
+export const dataOptions = { data: { type: 'string' }, config: { type: 'string' } } as const
+
+export const limitOptions = {
+  'tokens-per-minute': { type: 'string' },
+  'requests-per-minute': { type: 'string' },
+  'concurrent-requests': { type: 'string' },
+  'budget-usd-per-month': { type: 'string' },
+} as const
+
+type LimitValues = { readonly [Name in keyof typeof limitOptions]?: string | undefined }
+
+export function limitsIn(values: LimitValues): TenantLimits {
+  const tokensPerMinute = positive('tokens-per-minute', values['tokens-per-minute'])
+  const requestsPerMinute = positive('requests-per-minute', values['requests-per-minute'])
+  const concurrentRequests = positive('concurrent-requests', values['concurrent-requests'])
+  const budgetUsdPerMonth = positive('budget-usd-per-month', values['budget-usd-per-month'])
+  return {
+    ...(tokensPerMinute !== undefined && { tokensPerMinute }),
+    ...(requestsPerMinute !== undefined && { requestsPerMinute }),
+    ...(concurrentRequests !== undefined && { concurrentRequests }),
+    ...(budgetUsdPerMonth !== undefined && { budgetUsdPerMonth }),
+  }
+}
+
+/** A number above zero, or undefined where the option was not given. */
+export function positive(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const value = Number(text)
+  if (!Number.isFinite(value) || value <= 0)
+    throw new UsageError(`--${name} takes a number above zero, not ${JSON.stringify(text)}`)
+  return value
+}
+
+/** The only word that is expected, or a usage error that names it. */
+export function oneWord(words: readonly string[], what: string): string {
+  const [word, extra] = words
+  if (word === undefined) throw new UsageError(`${what} is missing`)
+  if (extra !== undefined) throw new UsageError(`unexpected ${JSON.stringify(extra)}`)
+  return word
+}

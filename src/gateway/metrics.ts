@@ -1,0 +1,182 @@
+import { monitorEventLoopDelay } from 'node:perf_hooks'
+import type { EndpointHealth } from '../core/events.ts'
+import type { Failure } from '../core/failure.ts'
+import type { Gateway } from './gateway.ts'
+import type { Observer, RequestSummary } from './observer.ts'
+import type { ServedEndpoint } from './plane.ts'
+import { Counter, type Family, Gauge, Histogram } from './prometheus.ts'
+
+const secondsBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
+const overheadBounds = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
+const healths: readonly EndpointHealth[] = ['open', 'ejected', 'probing', 'down']
+
+/** What `/metrics` says. Labels come from the configuration, never from callers, so their number is bounded. */
+export class Metrics implements Observer {
+  readonly #requests = new Counter('spillway_requests_total', 'Requests that ended, by what the caller saw.', [
+    'model',
+    'plan',
+    'status',
+    'state',
+  ])
+  readonly #attempts = new Counter('spillway_attempts_total', 'Tries at an endpoint, by how they ended.', [
+    'endpoint',
+    'sub_processor',
+    'country',
+    'outcome',
+  ])
+  readonly #tokens = new Counter('spillway_tokens_total', 'Tokens settled.', ['model', 'endpoint', 'kind'])
+  readonly #cost = new Counter('spillway_cost_usd_total', 'Cost settled, US dollars.', ['model', 'endpoint'])
+  readonly #retriesSeen = new Counter('spillway_client_retries_total', 'Requests that a client says are retries.')
+  readonly #ejections = new Counter(
+    'spillway_endpoint_changes_total',
+    'Changes of an endpoint between open, ejected, probing and down.',
+    ['endpoint', 'state'],
+  )
+  readonly #firstByte = new Histogram(
+    'spillway_first_byte_seconds',
+    'From arrival to the first byte given to the caller.',
+    ['model'],
+    secondsBounds,
+  )
+  readonly #duration = new Histogram(
+    'spillway_request_seconds',
+    'From arrival to the end of the answer.',
+    ['model'],
+    secondsBounds,
+  )
+  readonly #overhead = new Histogram(
+    'spillway_overhead_seconds',
+    'Our own share of the time to the first byte.',
+    ['model'],
+    overheadBounds,
+  )
+  readonly #loop = monitorEventLoopDelay({ resolution: 10 })
+  #streams = 0
+  #gauges: Family[] = []
+
+  attemptStarted(): void {}
+
+  attemptEnded(
+    _requestId: string,
+    endpoint: ServedEndpoint,
+    _number: number,
+    failure: Failure | 'cancelled' | 'refused' | undefined,
+  ): void {
+    const outcome = failure === undefined ? 'answered' : typeof failure === 'string' ? failure : failure.kind
+    this.#attempts.add(1, endpoint.id, endpoint.subProcessor, endpoint.country, outcome)
+  }
+
+  streamOpened(): void {
+    this.#streams++
+  }
+
+  streamClosed(): void {
+    this.#streams--
+  }
+
+  endpointState(endpointId: string, state: EndpointHealth): void {
+    this.#ejections.add(1, endpointId, state)
+  }
+
+  finished({
+    model = '',
+    plan = '',
+    status,
+    state,
+    endpoint,
+    tokens,
+    nanoUsd,
+    durationMs,
+    firstByteMs,
+    overheadMs,
+    retryCount,
+  }: RequestSummary): void {
+    this.#requests.add(1, model, plan, String(status), state)
+    if (retryCount > 0) this.#retriesSeen.add(1)
+    if (firstByteMs !== undefined) this.#firstByte.observe(firstByteMs / 1_000, model)
+    if (overheadMs !== undefined) this.#overhead.observe(overheadMs / 1_000, model)
+    if (state !== 'refused') this.#duration.observe(durationMs / 1_000, model)
+    if (tokens === undefined || endpoint === undefined) return
+    this.#tokens.add(tokens.input - tokens.cachedInput, model, endpoint.id, 'input')
+    this.#tokens.add(tokens.cachedInput, model, endpoint.id, 'cached_input')
+    this.#tokens.add(tokens.output, model, endpoint.id, 'output')
+    this.#cost.add(nanoUsd / 1e9, model, endpoint.id)
+  }
+
+  /** Adds what is read from the running gateway each time it is asked. */
+  watch(gateway: Gateway, journalHealthy: () => boolean): void {
+    this.#loop.enable()
+    const one = (name: string, help: string, read: () => number) => new Gauge(name, help, [], () => [[[], read()]])
+    const perEndpoint = (
+      name: string,
+      help: string,
+      read: (endpoint: ReturnType<Gateway['snapshot']>['endpoints'][number]) => number,
+    ) =>
+      new Gauge(name, help, ['endpoint'], () =>
+        gateway.snapshot().endpoints.map((endpoint) => [[endpoint.endpointId], read(endpoint)] as const),
+      )
+    this.#gauges = [
+      one(
+        'spillway_open_requests',
+        'Requests between their body and the end of their answer.',
+        () => gateway.openRequests,
+      ),
+      one('spillway_open_streams', 'Streams being sent.', () => this.#streams),
+      one('spillway_waiting_requests', 'Requests waiting for a free slot.', () => gateway.snapshot().waiting),
+      one('spillway_buffered_body_bytes', 'Request bodies held in memory.', () => gateway.bufferedBytes),
+      one('spillway_journal_healthy', '1 while requests can be recorded.', () => Number(journalHealthy())),
+      perEndpoint('spillway_endpoint_in_flight', 'Requests in flight at an endpoint.', ({ inFlight }) => inFlight),
+      perEndpoint(
+        'spillway_endpoint_slots',
+        'Requests an endpoint takes at once.',
+        ({ concurrencyMax }) => concurrencyMax,
+      ),
+      perEndpoint(
+        'spillway_endpoint_first_token_seconds',
+        'Expected time to the first token.',
+        ({ firstTokenMs }) => firstTokenMs / 1_000,
+      ),
+      new Gauge('spillway_endpoint_state', '1 for the state an endpoint is in.', ['endpoint', 'state'], () =>
+        gateway
+          .snapshot()
+          .endpoints.flatMap(({ endpointId, health }) =>
+            healths.map((state) => [[endpointId, state], Number(state === health)] as const),
+          ),
+      ),
+      one(
+        'spillway_event_loop_delay_p99_seconds',
+        'Delay of the event loop, 99th percentile since the last reading.',
+        () => {
+          const seconds = this.#loop.percentile(99) / 1e9
+          this.#loop.reset()
+          return seconds
+        },
+      ),
+      one('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss()),
+      one('process_cpu_seconds_total', 'CPU time used.', () => {
+        const { user, system } = process.cpuUsage()
+        return (user + system) / 1e6
+      }),
+    ]
+  }
+
+  close(): void {
+    this.#loop.disable()
+  }
+
+  render(): string {
+    const families = [
+      this.#requests,
+      this.#attempts,
+      this.#tokens,
+      this.#cost,
+      this.#retriesSeen,
+      this.#ejections,
+      this.#firstByte,
+      this.#duration,
+      this.#overhead,
+      ...this.#gauges,
+    ]
+    return families.map((family) => family.render()).join('')
+  }
+}

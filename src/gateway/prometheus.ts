@@ -1,0 +1,127 @@
+/** One family of series in Prometheus' text format. */
+export interface Family {
+  render(): string
+}
+
+type Labels = readonly string[]
+
+/** Label values may hold anything that comes from a configuration: escaped as the format asks. */
+function escaped(value: string): string {
+  return value.replaceAll('\\', '\\\\').replaceAll('\n', '\\n').replaceAll('"', '\\"')
+}
+
+function series(name: string, labelNames: Labels, values: Labels, extra = ''): string {
+  const labels = labelNames.map((label, index) => `${label}="${escaped(values[index] ?? '')}"`)
+  if (extra !== '') labels.push(extra)
+  return labels.length === 0 ? name : `${name}{${labels.join(',')}}`
+}
+
+function header(name: string, help: string, type: string): string {
+  return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`
+}
+
+/** Counts up. */
+export class Counter implements Family {
+  readonly #name: string
+  readonly #help: string
+  readonly #labels: Labels
+  readonly #values = new Map<string, { readonly labels: Labels; value: number }>()
+
+  constructor(name: string, help: string, labels: Labels = []) {
+    this.#name = name
+    this.#help = help
+    this.#labels = labels
+  }
+
+  add(amount: number, ...labels: string[]): void {
+    const key = labels.length === 1 ? (labels[0] as string) : labels.join('\u0000')
+    const known = this.#values.get(key)
+    if (known === undefined) this.#values.set(key, { labels, value: amount })
+    else known.value += amount
+  }
+
+  render(): string {
+    let text = header(this.#name, this.#help, 'counter')
+    for (const { labels, value } of this.#values.values())
+      text += `${series(this.#name, this.#labels, labels)} ${value}\n`
+    return text
+  }
+}
+
+/** Read when asked: `read` gives label values and a number for each series. */
+export class Gauge implements Family {
+  readonly #name: string
+  readonly #help: string
+  readonly #labels: Labels
+  readonly #read: () => Iterable<readonly [labels: Labels, value: number]>
+
+  constructor(
+    name: string,
+    help: string,
+    labels: Labels,
+    read: () => Iterable<readonly [labels: Labels, value: number]>,
+  ) {
+    this.#name = name
+    this.#help = help
+    this.#labels = labels
+    this.#read = read
+  }
+
+  render(): string {
+    let text = header(this.#name, this.#help, 'gauge')
+    for (const [labels, value] of this.#read()) text += `${series(this.#name, this.#labels, labels)} ${value}\n`
+    return text
+  }
+}
+
+interface Buckets {
+  readonly labels: Labels
+  readonly counts: Float64Array
+  sum: number
+  count: number
+}
+
+/** Counts values by upper bounds. */
+export class Histogram implements Family {
+  readonly #name: string
+  readonly #help: string
+  readonly #labels: Labels
+  readonly #bounds: readonly number[]
+  readonly #values = new Map<string, Buckets>()
+
+  /** `bounds` ascending; the last bucket, without a bound, is added. */
+  constructor(name: string, help: string, labels: Labels, bounds: readonly number[]) {
+    this.#name = name
+    this.#help = help
+    this.#labels = labels
+    this.#bounds = bounds
+  }
+
+  observe(value: number, ...labels: string[]): void {
+    const key = labels.length === 1 ? (labels[0] as string) : labels.join('\u0000')
+    let buckets = this.#values.get(key)
+    if (buckets === undefined) {
+      buckets = { labels, counts: new Float64Array(this.#bounds.length), sum: 0, count: 0 }
+      this.#values.set(key, buckets)
+    }
+    let at = 0
+    while (at < this.#bounds.length && value > (this.#bounds[at] as number)) at++
+    if (at < this.#bounds.length) buckets.counts[at] = (buckets.counts[at] as number) + 1
+    buckets.sum += value
+    buckets.count++
+  }
+
+  render(): string {
+    let text = header(this.#name, this.#help, 'histogram')
+    for (const { labels, counts, sum, count } of this.#values.values()) {
+      let below = 0
+      this.#bounds.forEach((bound, index) => {
+        below += counts[index] as number
+        text += `${series(`${this.#name}_bucket`, this.#labels, labels, `le="${bound}"`)} ${below}\n`
+      })
+      text += `${series(`${this.#name}_bucket`, this.#labels, labels, 'le="+Inf"')} ${count}\n`
+      text += `${series(`${this.#name}_sum`, this.#labels, labels)} ${sum}\n${series(`${this.#name}_count`, this.#labels, labels)} ${count}\n`
+    }
+    return text
+  }
+}
