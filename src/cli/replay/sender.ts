@@ -1,0 +1,200 @@
+import { Agent, type IncomingMessage, request } from 'node:http'
+import { Agent as TlsAgent, request as tlsRequest } from 'node:https'
+import { seededRandom } from '../../core/random.ts'
+import { requestBody } from './prompt.ts'
+import { StreamReader } from './stream-reader.ts'
+import type { TraceRequest } from './trace.ts'
+
+/** `cut-with-error-event`: exactly as it should be where a vendor broke off. `cut-without`: the stream just ended. */
+export type Ending = 'ok' | 'refused' | 'cut-with-error-event' | 'cut-without' | 'unreachable' | 'timeout'
+
+/** How one request went, as its client saw it. */
+export interface ReplayResult {
+  readonly index: number
+  /** Which of the keys. */
+  readonly key: number
+  readonly requestId: string | null
+  readonly status: number
+  readonly code: string | null
+  readonly endpoint: string | null
+  readonly country: string | null
+  readonly attempts: number
+  readonly overheadMs: number | null
+  readonly retryAfter: string | null
+  /** When it was due, wall clock. */
+  readonly sentMs: number
+  /** From when it was due to its first token. */
+  readonly ttftMs: number | null
+  /** From when it was due to its end. */
+  readonly endMs: number
+  /** How late it was really sent. */
+  readonly lateMs: number
+  readonly contentEvents: number
+  readonly errorEvents: number
+  readonly done: boolean
+  readonly usage: {
+    readonly promptTokens: number
+    readonly cachedTokens: number
+    readonly completionTokens: number
+  } | null
+  readonly ended: Ending
+}
+
+export interface ReplayOptions {
+  readonly trace: readonly TraceRequest[]
+  readonly speed: number
+  /** Up to and with `/v1`. */
+  readonly url: string
+  readonly keys: readonly string[]
+  readonly model: string
+  readonly timeoutMs: number
+  /** Requests open at once; above it the next ones are late. */
+  readonly concurrencyMax: number
+  readonly seed: number
+  readonly onResult?: (result: ReplayResult, inFlight: number) => void
+  /** Ends the sending; what is open is waited for. */
+  readonly signal?: AbortSignal
+}
+
+/** Requests are sent at their time and up to this much before. */
+const earlyMs = 1
+
+/** Sends a trace as real requests at their recorded times. Latency counts from when a request was due, not from when it left. */
+export async function runReplay(options: ReplayOptions): Promise<readonly ReplayResult[]> {
+  const { trace, speed, keys, concurrencyMax, signal, onResult } = options
+  const url = new URL(options.url)
+  const secure = url.protocol === 'https:'
+  const agent = secure
+    ? new TlsAgent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY })
+    : new Agent({ keepAlive: true, maxSockets: Number.POSITIVE_INFINITY })
+  const random = seededRandom(options.seed)
+  const keyOf = trace.map(() => Math.floor(random.next() * keys.length))
+  const results: ReplayResult[] = []
+  const open = new Set<Promise<void>>()
+  const startedMs = performance.now()
+  let next = 0
+  await new Promise<void>((resolve) => {
+    const step = (): void => {
+      while (next < trace.length && signal?.aborted !== true && open.size < concurrencyMax) {
+        const due = startedMs + (trace[next] as TraceRequest).atMs / speed
+        if (due - performance.now() > earlyMs) break
+        const index = next++
+        const key = keyOf[index] as number
+        const one: Promise<void> = sendOne({ options, url, secure, agent, index, key, dueMs: due }).then((result) => {
+          results.push(result)
+          open.delete(one)
+          onResult?.(result, open.size)
+        })
+        open.add(one)
+      }
+      if (next >= trace.length || signal?.aborted === true) return resolve()
+      const waitMs =
+        open.size >= concurrencyMax
+          ? 1
+          : Math.max(0, startedMs + (trace[next] as TraceRequest).atMs / speed - performance.now())
+      setTimeout(step, Math.min(waitMs, 50))
+    }
+    step()
+  })
+  while (open.size > 0) await Promise.race(open)
+  agent.destroy()
+  return results.sort((a, b) => a.index - b.index)
+}
+
+interface One {
+  readonly options: ReplayOptions
+  readonly url: URL
+  readonly secure: boolean
+  readonly agent: Agent
+  readonly index: number
+  readonly key: number
+  readonly dueMs: number
+}
+
+function sendOne({ options, url, secure, agent, index, key, dueMs }: One): Promise<ReplayResult> {
+  const body = requestBody(options.trace[index] as TraceRequest, index, options.model)
+  const reader = new StreamReader()
+  const lateMs = Math.max(0, performance.now() - dueMs)
+  return new Promise((resolve) => {
+    let answer: IncomingMessage | undefined
+    let refusal = ''
+    let over = false
+    const finish = (ended: Ending): void => {
+      if (over) return
+      over = true
+      clearTimeout(timer)
+      const { seen } = reader
+      const header = (name: string) => {
+        const value = answer?.headers[name]
+        return typeof value === 'string' ? value : null
+      }
+      const overhead = header('x-spillway-overhead-ms')
+      resolve({
+        index,
+        key,
+        requestId: header('x-request-id'),
+        status: answer?.statusCode ?? 0,
+        code: seen.errorCode ?? codeIn(refusal),
+        endpoint: header('x-spillway-endpoint'),
+        country: header('x-spillway-country'),
+        attempts: Number(header('x-spillway-attempts') ?? 0),
+        overheadMs: overhead === null ? null : Number(overhead),
+        retryAfter: header('retry-after'),
+        sentMs: performance.timeOrigin + dueMs,
+        ttftMs: seen.firstContentMs === undefined ? null : seen.firstContentMs - dueMs,
+        endMs: performance.now() - dueMs,
+        lateMs,
+        contentEvents: seen.contentEvents,
+        errorEvents: seen.errorEvents,
+        done: seen.done,
+        usage: seen.usage,
+        ended,
+      })
+    }
+    const call = (secure ? tlsRequest : request)(
+      url,
+      {
+        agent,
+        method: 'POST',
+        path: `${url.pathname.replace(/\/+$/, '')}/chat/completions`,
+        headers: {
+          authorization: `Bearer ${options.keys[key]}`,
+          'content-type': 'application/json',
+          'content-length': body.length,
+        },
+      },
+      (incoming) => {
+        answer = incoming
+        const streamed = incoming.statusCode === 200
+        incoming.on('data', (chunk: Buffer) => {
+          if (streamed) reader.push(chunk, performance.now())
+          else refusal += chunk.toString('utf8')
+        })
+        incoming.on('close', () => {
+          if (!streamed) return finish('refused')
+          const { done, errorEvents } = reader.seen
+          finish(done && errorEvents === 0 ? 'ok' : errorEvents > 0 && !done ? 'cut-with-error-event' : 'cut-without')
+        })
+      },
+    )
+    const timer = setTimeout(() => {
+      finish('timeout')
+      call.destroy()
+    }, options.timeoutMs)
+    call.on('error', () =>
+      finish(
+        answer === undefined ? 'unreachable' : reader.seen.errorEvents > 0 ? 'cut-with-error-event' : 'cut-without',
+      ),
+    )
+    call.end(body)
+  })
+}
+
+function codeIn(refusal: string): string | null {
+  try {
+    const { error } = JSON.parse(refusal) as { error?: { code?: unknown } }
+    return error?.code === undefined ? null : String(error.code)
+  } catch {
+    return null
+  }
+}
