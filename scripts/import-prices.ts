@@ -59,7 +59,10 @@ for (const file of files) {
     const input = perMillion(cells[at.input])
     const output = cells[at.output] === '' ? 0 : perMillion(cells[at.output])
     const cached = cells[at.cached] === '' ? input : perMillion(cells[at.cached])
-    const prices = ((book[found.kind] ??= {})[name] ??= [])
+    book[found.kind] ??= {}
+    const models = book[found.kind] as Record<string, Price[]>
+    models[name] ??= []
+    const prices = models[name] as Price[]
     const last = prices.at(-1)
     if (last?.[0] === date) continue
     if (last === undefined || last[1] !== input || last[2] !== cached || last[3] !== output)

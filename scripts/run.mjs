@@ -18,10 +18,9 @@ function install(folder, what) {
   process.stderr.write(`spillway: installing ${what} (npm ci in ${path.relative(process.cwd(), folder) || '.'}) …\n`)
   const npm = process.env.npm_execpath
   const args = ['ci', '--no-audit', '--no-fund', '--loglevel=error']
-  const result =
-    npm && npm.endsWith('.js')
-      ? spawnSync(process.execPath, [npm, ...args], { cwd: folder, stdio: ['ignore', 2, 2] })
-      : spawnSync('npm', args, { cwd: folder, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' })
+  const result = npm?.endsWith('.js')
+    ? spawnSync(process.execPath, [npm, ...args], { cwd: folder, stdio: ['ignore', 2, 2] })
+    : spawnSync('npm', args, { cwd: folder, stdio: ['ignore', 2, 2], shell: process.platform === 'win32' })
   if (result.status !== 0) {
     process.stderr.write(
       `spillway: npm ci failed in ${folder}; check the network and the npm registry, then run it again\n`,
