@@ -71,6 +71,11 @@ describe('JSON scanner', () => {
     expect(result).toMatchObject({ mediaParts: 2 })
   })
 
+  test('counts a media part that hides behind escapes', () => {
+    expect(scan('{"messages":[{"content":[{"image_\\u0075rl":{"url":"x"}}]}]}')).toMatchObject({ mediaParts: 1 })
+    expect(scan('{"messages":[{"cont\\u0065nt":"x"}]}')).toMatchObject({ mediaParts: 0 })
+  })
+
   test('stops at depth, member and element limits', () => {
     expect(scan('['.repeat(65) + ']'.repeat(65))).toBeInstanceOf(JsonProblem)
     expect(scan('['.repeat(64) + ']'.repeat(64))).not.toBeInstanceOf(JsonProblem)

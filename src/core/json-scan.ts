@@ -31,7 +31,7 @@ export interface JsonScan {
   /** In order of appearance. Empty where the outermost value is no object. */
   readonly members: readonly JsonMember[]
   readonly isObject: boolean
-  /** Members anywhere named `image_url`, `input_audio` or `file`: parts whose tokens do not follow from their bytes. */
+  /** Members anywhere named as media parts are (`image_url`, `file` …): their tokens do not follow from their bytes. */
   readonly mediaParts: number
   /** Bytes of the outermost object after its last member: where another can be put in. -1 where it is no object. */
   readonly closeAt: number
@@ -338,21 +338,17 @@ function isDigit(byte: number | undefined): boolean {
   return byte !== undefined && byte >= 0x30 && byte <= 0x39
 }
 
-const mediaNames = ['image_url', 'input_audio', 'file'].map((name) => [...name].map((char) => char.charCodeAt(0)))
+const mediaNames = ['image_url', 'input_audio', 'file', 'video_url', 'audio_url']
+const mediaNameBytes = mediaNames.map((name) => Uint8Array.from(name, (char) => char.charCodeAt(0)))
+const mediaNameLengths = new Set(mediaNames.map((name) => name.length))
 
+/** The key between these quotes names a media part, however it is spelled. */
 function isMediaName(bytes: Uint8Array, start: number, end: number): boolean {
-  const length = end - start - 2
-  if (length !== 9 && length !== 11 && length !== 4) return false
-  for (const name of mediaNames) {
-    if (name.length !== length) continue
-    let same = true
-    for (let i = 0; i < length; i++) {
-      if (bytes[start + 1 + i] !== name[i]) {
-        same = false
-        break
-      }
-    }
-    if (same) return true
+  for (let at = start + 1; at < end - 1; at++) {
+    if (bytes[at] === BACKSLASH) return mediaNames.includes(readJsonString(bytes, start, end))
   }
-  return false
+  if (!mediaNameLengths.has(end - start - 2)) return false
+  return mediaNameBytes.some(
+    (name) => name.length === end - start - 2 && name.every((byte, index) => bytes[start + 1 + index] === byte),
+  )
 }
