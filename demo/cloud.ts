@@ -2,13 +2,15 @@ import { createHash, randomBytes } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { Answer } from './answer.ts'
-import type { CloudLog, ServedRequest } from './cloud-log.ts'
+import { type CloudLog, type Fault, type ServedRequest, wallMs } from './cloud-log.ts'
+import { Job } from './job.ts'
 import { Accelerator, type AcceleratorName } from './performance.ts'
 import { BadRequest, type Prompt, readPrompt } from './prompt.ts'
-import type { Turn, Wheel } from './wheel.ts'
+import type { Wheel } from './wheel.ts'
 import { json, type Operation, type Reply, type Wire } from './wires/wire.ts'
 
-export type Fault = 'down' | 'slow' | '429' | 'reset' | 'stall'
+/** A request that has come whole, and what is known of its end from the beginning. */
+type Arrival = Omit<ServedRequest, 'endMs' | 'ended'>
 
 export interface CloudOptions {
   readonly cloud: string
@@ -73,13 +75,10 @@ export class Cloud {
   async fail(how: Fault, forMs: number | undefined): Promise<void> {
     await this.heal()
     this.#fault = how
+    this.#logFault(how)
     if (forMs !== undefined) this.#healing = setTimeout(() => void this.heal(), forMs)
     if (how === 'down') {
-      await new Promise<void>((resolve) => {
-        this.#server.close(() => resolve())
-        for (const job of this.#running) job.end('down')
-        for (const socket of this.#sockets) socket.destroy()
-      })
+      await this.#shut()
     } else if (how === 'reset') {
       for (const job of this.#running) {
         job.end('reset')
@@ -91,20 +90,36 @@ export class Cloud {
   async heal(): Promise<void> {
     clearTimeout(this.#healing)
     const was = this.#fault
+    if (was === undefined) return
     this.#fault = undefined
     if (was === 'down') await this.#listen()
+    this.#logFault(null)
   }
 
   async close(): Promise<void> {
     clearTimeout(this.#healing)
-    for (const socket of this.#sockets) socket.destroy()
-    await new Promise<void>((resolve) => this.#server.close(() => resolve()))
+    await this.#shut()
+  }
+
+  #logFault(how: Fault | null): void {
+    const { cloud, country, log } = this.options
+    log.write({ kind: 'fault', cloud, country, how, atMs: wallMs() })
+  }
+
+  /** Ends what runs, closes every connection and the listener. */
+  #shut(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#server.close(() => resolve())
+      for (const job of this.#running) job.end('down')
+      for (const socket of this.#sockets) socket.destroy()
+    })
   }
 
   #listen(): Promise<void> {
     return new Promise((resolve, reject) => {
       this.#server.once('error', reject)
       this.#server.listen(this.#port, '127.0.0.1', () => {
+        this.#server.off('error', reject)
         this.#port = (this.#server.address() as AddressInfo).port
         resolve()
       })
@@ -112,10 +127,7 @@ export class Cloud {
   }
 
   #take(request: IncomingMessage, response: ServerResponse): void {
-    if (this.#fault === 'reset') {
-      request.socket.resetAndDestroy()
-      return
-    }
+    if (this.#fault === 'reset') return this.#reset(request)
     const chunks: Buffer[] = []
     let bytes = 0
     request.on('data', (chunk: Buffer) => {
@@ -124,36 +136,50 @@ export class Cloud {
       else chunks.push(chunk)
     })
     request.on('end', () => {
-      // Silence: the connection stays open and nothing is said.
-      if (this.#fault === 'stall') return
+      if (this.#fault === 'reset') return this.#reset(request)
+      if (this.#fault === 'stall') return this.#keepSilent(request, response)
       this.#answer(request, response, Buffer.concat(chunks).toString('utf8'))
     })
+  }
+
+  #reset(request: IncomingMessage): void {
+    if (request.method === 'POST') this.#end({ ...this.#arrival(request), status: 0 }, 'reset')
+    request.socket.resetAndDestroy()
+  }
+
+  /** The connection stays open and nothing is said. */
+  #keepSilent(request: IncomingMessage, response: ServerResponse): void {
+    if (request.method !== 'POST') return
+    const arrival = this.#arrival(request)
+    response.on('close', () => this.#end({ ...arrival, status: 0 }, 'silent'))
   }
 
   #answer(request: IncomingMessage, response: ServerResponse, body: string): void {
     const wire = this.#wire as Wire
     const url = new URL(request.url ?? '/', 'http://cloud')
-    if (!wire.isFree(url.pathname) && !wire.isAuthorized(request.headers))
-      return this.#reply(response, wire.unauthorized)
     const route = wire.route(request.method ?? '', url.pathname, url.searchParams)
+    if (!wire.isFree(url.pathname) && !wire.isAuthorized(request.headers)) {
+      if (route?.kind === 'operation') return this.#reject(response, wire.unauthorized, this.#arrival(request))
+      return this.#reply(response, wire.unauthorized)
+    }
     if (route === undefined) return this.#reply(response, wire.notFound)
     if (route.kind === 'reply') return this.#reply(response, route.reply)
     if (route.kind === 'exchange') return this.#reply(response, route.answer(body))
-    const record = this.#record(request)
+    const arrival = this.#arrival(request)
     let prompt: Prompt
     try {
       prompt = readPrompt(body, route.operation)
     } catch (error) {
       if (!(error instanceof BadRequest)) throw error
-      return this.#reject(response, wire.badRequest(error.message), record)
+      return this.#reject(response, wire.badRequest(error.message), arrival)
     }
     const named = { ...prompt, model: route.model ?? prompt.model }
     if (this.#fault === '429' || this.#running.size >= this.options.slots)
-      return this.#reject(response, wire.tooMany(), { ...record, model: named.model })
+      return this.#reject(response, wire.tooMany(), { ...arrival, model: named.model })
     const cachedTokens = this.#cached(named)
-    if (route.operation === 'embeddings') return this.#embed(response, named, record)
+    if (route.operation === 'embeddings') return this.#embed(response, named, arrival)
     this.#serve(response, named, route.operation, {
-      ...record,
+      ...arrival,
       model: named.model,
       stream: named.stream,
       promptTokens: named.tokens,
@@ -161,12 +187,7 @@ export class Cloud {
     })
   }
 
-  #serve(
-    response: ServerResponse,
-    prompt: Prompt,
-    operation: Operation,
-    record: Omit<ServedRequest, 'endMs' | 'ended'>,
-  ): void {
+  #serve(response: ServerResponse, prompt: Prompt, operation: Operation, arrival: Arrival): void {
     const { cloud, country, wheel, speed } = this.options
     const answer = new Answer({
       id: `${prompt.stream ? 'chatcmpl' : 'cmpl'}-${randomBytes(8).toString('hex')}`,
@@ -174,12 +195,12 @@ export class Cloud {
       place: { cloud, country, accelerator: this.accelerator },
       operation,
       tokens: prompt.outputTokens ?? 40 + (createHash('sha256').update(prompt.prefix).digest().readUInt16BE(0) % 160),
-      cachedTokens: record.cachedTokens,
+      cachedTokens: arrival.cachedTokens,
       createdSeconds: Math.floor(Date.now() / 1_000),
       choiceExtra: this.#wire?.choiceExtra ?? '',
     })
     const firstTokenMs =
-      this.#accelerator.firstTokenMs(prompt.tokens - record.cachedTokens, this.#running.size + 1) / speed
+      this.#accelerator.firstTokenMs(prompt.tokens - arrival.cachedTokens, this.#running.size + 1) / speed
     const job = new Job({
       response,
       answer,
@@ -193,21 +214,15 @@ export class Cloud {
       ended: (ended, tokens, bytes) => {
         this.#running.delete(job)
         wheel.remove(job.turn)
-        this.options.log.write({
-          ...record,
-          completionTokens: tokens,
-          contentEventsSent: prompt.stream ? tokens : 0,
-          bytes,
-          endMs: wallMs(),
-          ended,
-        })
+        const contentEventsSent = prompt.stream ? tokens : 0
+        this.#end({ ...arrival, completionTokens: tokens, contentEventsSent, bytes }, ended)
       },
     })
     this.#running.add(job)
     wheel.add(job.turn)
   }
 
-  #embed(response: ServerResponse, prompt: Prompt, record: Omit<ServedRequest, 'endMs' | 'ended'>): void {
+  #embed(response: ServerResponse, prompt: Prompt, arrival: Arrival): void {
     const vector = [...createHash('sha512').update(prompt.prefix).digest()].map((byte) => (byte - 127.5) / 127.5)
     const data = Array.from({ length: prompt.inputs }, (_, index) => ({
       object: 'embedding',
@@ -221,25 +236,17 @@ export class Cloud {
       usage: { prompt_tokens: prompt.tokens, total_tokens: prompt.tokens },
     })
     this.#reply(response, reply)
-    this.options.log.write({
-      ...record,
-      model: prompt.model,
-      promptTokens: prompt.tokens,
-      bytes: reply.body.length,
-      endMs: wallMs(),
-      ended: 'complete',
-    })
+    const { model, tokens: promptTokens } = prompt
+    this.#end({ ...arrival, model, promptTokens, bytes: Buffer.byteLength(reply.body) }, 'complete')
   }
 
-  #reject(response: ServerResponse, reply: Reply, record: Omit<ServedRequest, 'endMs' | 'ended'>): void {
+  #reject(response: ServerResponse, reply: Reply, arrival: Arrival): void {
     this.#reply(response, reply)
-    this.options.log.write({
-      ...record,
-      status: reply.status,
-      bytes: reply.body.length,
-      endMs: wallMs(),
-      ended: 'rejected',
-    })
+    this.#end({ ...arrival, status: reply.status, bytes: Buffer.byteLength(reply.body) }, 'rejected')
+  }
+
+  #end(arrival: Arrival, ended: ServedRequest['ended']): void {
+    this.options.log.write({ ...arrival, endMs: wallMs(), ended })
   }
 
   #reply(response: ServerResponse, { status, headers, body }: Reply): void {
@@ -251,10 +258,11 @@ export class Cloud {
     response.end(body)
   }
 
-  #record(request: IncomingMessage): Omit<ServedRequest, 'endMs' | 'ended'> {
+  #arrival(request: IncomingMessage): Arrival {
     const { cloud, country, slots } = this.options
     const id = request.headers['x-request-id']
     return {
+      kind: 'request',
       requestId: typeof id === 'string' ? id : null,
       cloud,
       country,
@@ -282,95 +290,4 @@ export class Cloud {
     this.#prefixes.set(key, { tokens: prompt.prefix.split(' ').length, untilMs: nowMs + cacheMs })
     return Math.floor(known / 64) * 64
   }
-}
-
-interface JobOptions {
-  readonly response: ServerResponse
-  readonly answer: Answer
-  readonly wire: Wire
-  readonly country: string
-  readonly stream: boolean
-  readonly firstDueMs: number
-  readonly perTokenMs: () => number
-  readonly isStalled: () => boolean
-  readonly ended: (how: ServedRequest['ended'], tokens: number, bytes: number) => void
-}
-
-/** One answer being given. */
-class Job {
-  readonly response: ServerResponse
-  readonly #options: JobOptions
-  #dueMs: number
-  #sent = 0
-  #bytes = 0
-  #over = false
-
-  constructor(options: JobOptions) {
-    this.#options = options
-    this.response = options.response
-    this.#dueMs = options.firstDueMs
-    options.response.on('close', () => this.end('client-left'))
-  }
-
-  /** Writes the tokens that are due. */
-  readonly turn: Turn = (nowMs) => {
-    if (this.#over) return false
-    const { answer, isStalled, perTokenMs, stream } = this.#options
-    if (isStalled() || nowMs < this.#dueMs) return true
-    // A client that does not read gets nothing made for it.
-    if (this.response.writableNeedDrain) return true
-    let text = ''
-    const before = this.#sent
-    while (this.#sent < answer.tokens && this.#dueMs <= nowMs) {
-      if (stream) text += answer.token(this.#sent)
-      this.#sent++
-      this.#dueMs += perTokenMs()
-    }
-    if (stream) this.#write(before === 0 ? `${this.#options.wire.openingEvent}${answer.first()}${text}` : text)
-    if (this.#sent < answer.tokens) return true
-    this.#finish()
-    return false
-  }
-
-  end(how: ServedRequest['ended']): void {
-    if (this.#over) return
-    this.#over = true
-    this.#options.ended(how, this.#sent, this.#bytes)
-  }
-
-  #write(text: string): void {
-    if (!this.response.headersSent) {
-      this.response.writeHead(200, {
-        ...this.#options.wire.headers(this.#options.country),
-        'content-type': 'text/event-stream; charset=utf-8',
-        'cache-control': 'no-cache',
-      })
-    }
-    this.#bytes += text.length
-    this.response.write(text)
-  }
-
-  #finish(): void {
-    const { answer, country, stream, wire } = this.#options
-    if (stream) {
-      const last = answer.last()
-      this.#bytes += last.length
-      this.response.end(last)
-    } else {
-      const body = answer.whole(wire.answerExtra)
-      this.#bytes += body.length
-      this.response.writeHead(200, {
-        ...wire.headers(country),
-        'content-type': 'application/json',
-        'content-length': Buffer.byteLength(body),
-      })
-      this.response.end(body)
-    }
-    this.end('complete')
-  }
-}
-
-/** Fractions of a millisecond on the wall clock. */
-function wallMs(): number {
-  return performance.timeOrigin + performance.now()
 }

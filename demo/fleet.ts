@@ -32,13 +32,8 @@ export interface FleetOptions {
   readonly slotsScale: number
 }
 
-/** All clouds of one vendor, each listening. */
-export interface Fleet {
-  readonly clouds: readonly Cloud[]
-  readonly log: CloudLog
-}
-
-export async function startFleet({ vendor, dir, speed, slotsScale }: FleetOptions): Promise<Fleet> {
+/** Starts all clouds of one vendor; each listens when it resolves. */
+export async function startFleet({ vendor, dir, speed, slotsScale }: FleetOptions): Promise<readonly Cloud[]> {
   const plan = vendors[vendor]
   if (plan === undefined) throw new Error(`there is no vendor ${vendor}; there are ${vendorNames.join(', ')}`)
   const log = new CloudLog(dir, vendor)
@@ -62,5 +57,5 @@ export async function startFleet({ vendor, dir, speed, slotsScale }: FleetOption
     const key = secret(`${vendor}-key`, randomBytes(16).toString('hex'))
     for (const cloud of clouds) await cloud.listen(vllmWire(key, () => ({ inFlight: cloud.inFlight, slots })))
   }
-  return { clouds, log }
+  return clouds
 }

@@ -5,7 +5,7 @@ import { randomBytes } from 'node:crypto'
 import { createServer } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import { parseArgs } from 'node:util'
-import type { Fault } from './cloud.ts'
+import type { Fault } from './cloud-log.ts'
 import { startFleet } from './fleet.ts'
 
 const faults: readonly string[] = ['down', 'slow', '429', 'reset', 'stall'] satisfies Fault[]
@@ -19,7 +19,7 @@ const { values } = parseArgs({
   },
 })
 const { vendor = '', dir = '.' } = values
-const { clouds, log } = await startFleet({
+const clouds = await startFleet({
   vendor,
   dir,
   speed: Number(values.speed ?? 1),
@@ -80,5 +80,5 @@ process.stdout.write(
 )
 
 process.stdin.resume()
-process.stdin.on('end', () => void log.close().then(() => process.exit(0)))
+process.stdin.on('end', () => void Promise.all(clouds.map((cloud) => cloud.close())).then(() => process.exit(0)))
 process.on('SIGINT', () => {})
