@@ -24,7 +24,7 @@ function build(from, to) {
   for (const entry of readdirSync(from, { withFileTypes: true })) {
     const source = path.join(from, entry.name)
     if (entry.isDirectory()) build(source, path.join(to, entry.name))
-    else if (/\.(test|contract)\.ts$/.test(entry.name)) continue
+    else if (/(\.(test|contract)|(^|\/)testing)\.ts$/.test(entry.name)) continue
     else if (entry.name.endsWith('.ts')) {
       const code = toJavaScript(readFileSync(source, 'utf8'))
       if (/^\s*$/.test(code.replace(/\/\*[\s\S]*?\*\/|\/\/.*$/gm, '').replace(/export\s*\{\s*\}/, ''))) continue
@@ -34,5 +34,8 @@ function build(from, to) {
 }
 
 for (const folder of ['src', 'demo']) build(path.join(root, folder), path.join(dist, folder))
+// Beside the code as in a clone, for `spillway --version`.
+const { name, version, type } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
+writeFileSync(path.join(dist, 'package.json'), `${JSON.stringify({ name, version, type })}\n`)
 // Traces that `spillway replay NAME` finds by name.
 cpSync(path.join(root, 'examples/traces'), path.join(dist, 'examples/traces'), { recursive: true })

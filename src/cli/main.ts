@@ -1,4 +1,5 @@
 #!/usr/bin/env node
+import { readFileSync } from 'node:fs'
 import { UsageError } from './command.ts'
 import { commands } from './commands/index.ts'
 import { openTerminal } from './terminal.ts'
@@ -25,6 +26,10 @@ async function main(words: readonly string[]): Promise<number> {
     process.stdout.write(overview())
     return name === undefined ? 2 : 0
   }
+  if (name === '--version' || name === '-v') {
+    process.stdout.write(`${version()}\n`)
+    return 0
+  }
   const command = commands.find((one) => one.name === name)
   if (command === undefined) return fail(`there is no command ${name}; spillway --help lists those there are`, 2)
   if (rest.includes('--help') || rest.includes('-h')) {
@@ -37,6 +42,11 @@ async function main(words: readonly string[]): Promise<number> {
     if (error instanceof UsageError) return fail(`${error.message}; spillway ${name} --help shows how`, 2)
     return fail((error as Error).message, 1)
   }
+}
+
+function version(): string {
+  const file = new URL('../../package.json', import.meta.url)
+  return (JSON.parse(readFileSync(file, 'utf8')) as { version: string }).version
 }
 
 function overview(): string {
