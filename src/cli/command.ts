@@ -16,6 +16,8 @@ export interface Terminal {
   err(text: string): void
   /** The result: as JSON with `--json`, else as `text`. */
   result(value: unknown, text: string): void
+  /** One line of JSON where lines of JSON may follow; nothing without `--json`. */
+  event(value: unknown): void
   table(columns: readonly string[], rows: readonly (readonly string[])[]): string
   progress(label: string, total: number): Progress
   bold(text: string): string

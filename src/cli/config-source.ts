@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import path from 'node:path'
 import type { Config, ConfigIssue } from '../config/config.ts'
 import { parseConfig } from '../config/parse.ts'
+import type { Terminal } from './command.ts'
 
 /** Where the configuration comes from: a file, or text made by this process (the demo's). */
 export type ConfigSource =
@@ -11,6 +12,11 @@ export type ConfigSource =
 /** The directory that relative paths in the configuration are relative to. */
 export function sourceDir(source: ConfigSource): string {
   return source.kind === 'file' ? path.dirname(path.resolve(source.path)) : source.dir
+}
+
+/** The file a command means: the one it was given, or SPILLWAY_CONFIG, or ./spillway.yaml. Absolute. */
+export function configFile(given: string | undefined, { cwd, env }: Pick<Terminal, 'cwd' | 'env'>): string {
+  return path.resolve(cwd, given ?? (env['SPILLWAY_CONFIG'] || 'spillway.yaml'))
 }
 
 /** Reads and checks the whole; throws one Error that lists every mistake. */
@@ -44,6 +50,6 @@ export function readText(file: string): string {
   } catch (error) {
     const reason =
       (error as NodeJS.ErrnoException).code === 'ENOENT' ? 'there is no such file' : (error as Error).message
-    throw new Error(`cannot read ${file}: ${reason}; name another with --config FILE`)
+    throw new Error(`cannot read ${file}: ${reason}; check --config and SPILLWAY_CONFIG`)
   }
 }

@@ -6,7 +6,7 @@ import { controlSocketPath, controlTokenPath } from '../admin/control-path.ts'
 import { type Operations, operationsOn } from '../admin/operations.ts'
 import { systemClock } from './clock.ts'
 import type { Terminal } from './command.ts'
-import { loadConfig } from './config-source.ts'
+import { configFile, loadConfig } from './config-source.ts'
 import { fileRows } from './file-rows.ts'
 
 /** Which data directory a command means: `--data`, or that of `--config`, of ./spillway.yaml, or ./data. */
@@ -65,7 +65,7 @@ function chosen(
   terminal: Terminal,
 ): { readonly dataDir: string; readonly configFile: string | undefined } {
   if (data !== undefined) return { dataDir: path.resolve(terminal.cwd, data), configFile: undefined }
-  const file = path.resolve(terminal.cwd, config ?? terminal.env['SPILLWAY_CONFIG'] ?? 'spillway.yaml')
+  const file = configFile(config, terminal)
   if (config !== undefined || existsSync(file))
     return { dataDir: loadConfig({ kind: 'file', path: file }).config.dataDir, configFile: file }
   const demo = path.resolve(terminal.cwd, 'data/demo/gateway')

@@ -1,16 +1,8 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdirSync, writeFileSync } from 'node:fs'
+import { mkdirSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
-
-/** One simulated cloud in one country. */
-export interface DemoCloud {
-  readonly vendor: string
-  readonly country: string
-  readonly port: number
-  readonly accelerator: string
-  readonly slots: number
-}
+import { areRunning, type DemoCloud, type DemoDirectory, directoryFile, readDirectory } from './demo-control.ts'
 
 export interface DemoClouds {
   readonly clouds: readonly DemoCloud[]
@@ -27,12 +19,6 @@ export interface DemoOptions {
   readonly slotsScale?: number
 }
 
-/** What `clouds.json` tells other commands. */
-export interface DemoDirectory {
-  readonly clouds: readonly DemoCloud[]
-  readonly control: Readonly<Record<string, { readonly port: number; readonly token: string }>>
-}
-
 interface Started {
   readonly vendor: string
   readonly clouds: readonly Omit<DemoCloud, 'vendor'>[]
@@ -44,12 +30,19 @@ const startMs = 15_000
 // The same ending as this file: TypeScript in a clone, JavaScript in the package.
 const script = fileURLToPath(new URL(`../../demo/main${path.extname(import.meta.url)}`, import.meta.url))
 
-/** Starts the demo clouds, each vendor a process of its own. They end with this process, however it ends. */
+/**
+ * Starts the demo clouds, each vendor a process of its own. They end with this process, however it ends. Throws where
+ * clouds of this directory are running already: they would lose their keys to the new ones.
+ */
 export async function startDemoClouds({ dir, speed = 1, slotsScale = 1 }: DemoOptions): Promise<DemoClouds> {
+  const before = readDirectory(dir)
+  if (before !== undefined && (await areRunning(before)))
+    throw new Error(`the demo is running already with its files in ${dir}; stop it first, or name another folder`)
   mkdirSync(dir, { recursive: true })
   const children: ChildProcess[] = []
   const stop = async (): Promise<void> => {
     await Promise.all(children.map(stopped))
+    rmSync(directoryFile(dir), { force: true })
   }
   try {
     const started = await Promise.all(
@@ -66,7 +59,7 @@ export async function startDemoClouds({ dir, speed = 1, slotsScale = 1 }: DemoOp
     const clouds = started.flatMap(({ vendor, clouds: listed }) => listed.map((cloud) => ({ vendor, ...cloud })))
     const control = Object.fromEntries(started.map(({ vendor, control: port }) => [vendor, port]))
     const directory: DemoDirectory = { clouds, control }
-    writeFileSync(path.join(dir, 'clouds.json'), `${JSON.stringify(directory, undefined, 2)}\n`, { mode: 0o600 })
+    writeFileSync(directoryFile(dir), `${JSON.stringify(directory, undefined, 2)}\n`, { mode: 0o600 })
     return { clouds, configYaml: configYaml(clouds), stop }
   } catch (error) {
     await stop()

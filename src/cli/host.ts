@@ -28,6 +28,8 @@ export interface HostOptions {
 export interface Host {
   readonly gateway: Gateway
   readonly config: Config
+  /** Undefined with `metrics: off`. */
+  readonly metricsUrl: string | undefined
   /** Reads the configuration again; keeps the last good one, and says why, where the new one is not valid. */
   reload(): Promise<boolean>
   /** Drains and closes everything; resolves when it is safe to exit. */
@@ -40,7 +42,9 @@ export interface Host {
 export async function startHost(options: HostOptions): Promise<Host> {
   const { source, env, say } = options
   const dir = sourceDir(source)
-  let { config } = loadConfig(source)
+  const loaded = loadConfig(source)
+  let { config } = loaded
+  for (const { path: place, message } of loaded.warnings) say(`warning: ${place}: ${message}`)
   let failed: (reason: string) => void = () => {}
   const failure = new Promise<string>((resolve) => {
     failed = resolve
@@ -131,6 +135,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     get config() {
       return config
     },
+    metricsUrl: telemetry.metricsUrl,
     reload,
     failed: failure,
     async stop() {

@@ -45,6 +45,30 @@ export function positive(name: string, text: string | undefined): number | undef
   return value
 }
 
+/** A length of time such as 500ms, 90s, 10m or 1h, in ms; undefined where the option was not given. */
+export function durationMs(name: string, text: string | undefined): number | undefined {
+  if (text === undefined) return undefined
+  const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m|h)$/.exec(text) ?? []
+  const unitMs = unit === undefined ? undefined : { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 }[unit]
+  if (unitMs === undefined || Number(number) === 0)
+    throw new UsageError(`--${name} takes a time such as 90s, 10m or 1h, not ${JSON.stringify(text)}`)
+  return Number(number) * unitMs
+}
+
+/** A port number, or undefined where none was given. `name` is where it was given. */
+export function portNumber(name: string, text: string | undefined): number | undefined {
+  if (text === undefined || text === '') return undefined
+  const port = Number(text)
+  if (!Number.isInteger(port) || port < 0 || port > 65_535)
+    throw new UsageError(`${name} takes a number from 0 to 65535, not ${JSON.stringify(text)}`)
+  return port
+}
+
+/** Throws where words stand that mean nothing here. */
+export function noWords(words: readonly string[]): void {
+  if (words[0] !== undefined) throw new UsageError(`unexpected ${JSON.stringify(words[0])}`)
+}
+
 /** The only word that is expected, or a usage error that names it. */
 export function oneWord(words: readonly string[], what: string): string {
   const [word, extra] = words

@@ -11,6 +11,8 @@ import { RequestLog } from '../gateway/request-log.ts'
 
 export interface Telemetry {
   readonly observer: Observer
+  /** Undefined with `metrics: off`. */
+  readonly metricsUrl: string | undefined
   endpointState(endpoint: string, state: EndpointHealth): void
   /** Reads gauges from the running parts. */
   watch(gateway: Gateway, storage: Storage): void
@@ -38,6 +40,7 @@ export async function openTelemetry(
   if (tracing !== undefined) observers.push(tracing.observer)
   return {
     observer: observers.length === 1 ? metrics : all(observers),
+    metricsUrl: config.metrics === 'off' ? undefined : `http://${config.metrics.host}:${server?.port}/metrics`,
     endpointState: (endpoint, state) => metrics.endpointState(endpoint, state),
     watch: (gateway, storage) => metrics.watch(gateway, () => storage.journal.healthy),
     async close() {

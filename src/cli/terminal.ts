@@ -26,6 +26,9 @@ export function openTerminal({ env, cwd, json, stdout, stderr }: TerminalOptions
     },
     err: (text) => stderr.write(`${text}\n`),
     result: (value, text) => stdout.write(json ? `${JSON.stringify(value, undefined, 2)}\n` : `${text}\n`),
+    event(value) {
+      if (json) stdout.write(`${JSON.stringify(value)}\n`)
+    },
     table,
     progress: (label, total) =>
       json ? silent : stderr.isTTY === true && color ? bar(stderr, label, total) : plainProgress(stderr, label, total),

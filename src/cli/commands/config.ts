@@ -1,7 +1,7 @@
 import path from 'node:path'
 import { parseConfig } from '../../config/parse.ts'
 import { type Command, UsageError } from '../command.ts'
-import { issueLines, readText } from '../config-source.ts'
+import { configFile, issueLines, readText } from '../config-source.ts'
 import { readOptions } from '../options.ts'
 import { missingSecrets } from '../secrets.ts'
 
@@ -18,7 +18,7 @@ exit code 1 where there is one.`,
     if (action !== 'check')
       throw new UsageError(action === undefined ? 'say what to do: check' : `there is no action ${action}`)
     if (extra !== undefined) throw new UsageError(`unexpected ${JSON.stringify(extra)}`)
-    const file = path.resolve(terminal.cwd, named ?? terminal.env['SPILLWAY_CONFIG'] ?? 'spillway.yaml')
+    const file = configFile(named, terminal)
     const dir = path.dirname(file)
     const result = parseConfig(readText(file), {
       fileDir: dir,

@@ -1,9 +1,8 @@
-import { existsSync, readFileSync } from 'node:fs'
 import path from 'node:path'
-import { request } from 'undici'
 import { type Command, type Terminal, UsageError } from '../command.ts'
-import { type DemoDirectory, startDemoClouds } from '../demo-process.ts'
-import { oneWord, positive, readOptions } from '../options.ts'
+import { askVendor, type DemoDirectory, readDirectory } from '../demo-control.ts'
+import { startDemoClouds } from '../demo-process.ts'
+import { durationMs, oneWord, positive, readOptions } from '../options.ts'
 
 const faults = ['down', 'slow', '429', 'reset', 'stall']
 
@@ -37,8 +36,8 @@ fall silent. Without --for it stays so until heal.
         const how = values.how ?? 'down'
         if (!faults.includes(how)) throw new UsageError(`--how takes ${faults.join(', ')}, not ${JSON.stringify(how)}`)
         const [vendor, country] = placeIn(oneWord(words, 'VENDOR/COUNTRY'))
-        const forMs = durationMs(values.for)
-        await tell(dir, vendor, '/fail', { country, how, ...(forMs !== undefined && { forMs }) })
+        const forMs = durationMs('for', values.for)
+        await tell(dir, vendor, 'fail', { country, how, ...(forMs !== undefined && { forMs }) })
         const until = forMs === undefined ? `until: spillway demo heal ${vendor}/${country}` : `for ${forMs / 1000} s`
         terminal.result(
           { vendor, country, how, forMs: forMs ?? null },
@@ -48,26 +47,27 @@ fall silent. Without --for it stays so until heal.
       }
       case 'heal': {
         const [word] = words
-        const [vendor, country] = word === undefined ? [undefined, undefined] : placeIn(word)
-        for (const name of Object.keys(directory(dir).control)) {
-          if (vendor === undefined || name === vendor)
-            await tell(dir, name, '/heal', country === undefined ? {} : { country })
-        }
-        terminal.result({ healed: word ?? 'all' }, `${word ?? 'every cloud'} is well again`)
+        const place = word === undefined ? undefined : placeIn(oneWord(words, 'VENDOR/COUNTRY'))
+        const vendors = place === undefined ? Object.keys(directoryIn(dir).control) : [place[0]]
+        for (const vendor of vendors) await tell(dir, vendor, 'heal', place === undefined ? {} : { country: place[1] })
+        terminal.result(
+          { healed: place === undefined ? 'all' : place.join('/') },
+          place === undefined ? 'every cloud is well again' : `${place[0]} in ${place[1]} is well again`,
+        )
         return 0
       }
       case 'status': {
         const rows: string[][] = []
         const all: unknown[] = []
-        for (const vendor of Object.keys(directory(dir).control)) {
-          for (const cloud of (await tell(dir, vendor, '/status', {})) as CloudStatus[]) {
+        for (const vendor of Object.keys(directoryIn(dir).control)) {
+          for (const cloud of (await tell(dir, vendor, 'status', {})) as CloudStatus[]) {
             all.push({ vendor, ...cloud })
             rows.push([
               vendor,
               cloud.country,
               String(cloud.port),
               `${cloud.inFlight} of ${cloud.slots}`,
-              cloud.fault ?? 'well',
+              cloud.fault === null ? 'well' : (described[cloud.fault] ?? cloud.fault),
             ])
           }
         }
@@ -125,32 +125,26 @@ function placeIn(word: string): [vendor: string, country: string] {
   return [vendor, country.toUpperCase()]
 }
 
-function durationMs(text: string | undefined): number | undefined {
-  if (text === undefined) return undefined
-  const [, number, unit] = /^(\d+(?:\.\d+)?)(ms|s|m)$/.exec(text) ?? []
-  if (number === undefined) throw new UsageError(`--for takes a time such as 60s or 5m, not ${JSON.stringify(text)}`)
-  return Number(number) * (unit === 'ms' ? 1 : unit === 's' ? 1_000 : 60_000)
+/** The clouds that were started in a directory; throws where there are none. */
+function directoryIn(dir: string): DemoDirectory {
+  const directory = readDirectory(dir)
+  if (directory === undefined) throw notRunning(dir)
+  return directory
 }
 
-function directory(dir: string): DemoDirectory {
-  const file = path.join(dir, 'clouds.json')
-  if (!existsSync(file)) throw new Error(`no demo clouds were started in ${dir}; start them with: spillway up --demo`)
-  return JSON.parse(readFileSync(file, 'utf8')) as DemoDirectory
-}
-
-async function tell(dir: string, vendor: string, action: string, body: object): Promise<unknown> {
-  const { control } = directory(dir)
-  const place = control[vendor]
-  if (place === undefined) throw new Error(`there is no cloud ${vendor}; there are ${Object.keys(control).join(', ')}`)
-  const answer = await request(`http://127.0.0.1:${place.port}${action}`, {
-    method: 'POST',
-    headers: { authorization: `Bearer ${place.token}` },
-    body: JSON.stringify(body),
-  }).catch(() => {
-    throw new Error(`the demo clouds of ${dir} are not running; start them with: spillway up --demo`)
-  })
-  const result = (await answer.body.json()) as { message?: string }
-  if (answer.statusCode !== 200)
-    throw new Error(result.message ?? `the cloud answered with status ${answer.statusCode}`)
+async function tell(
+  dir: string,
+  vendor: string,
+  action: 'fail' | 'heal' | 'status',
+  argument: object,
+): Promise<unknown> {
+  const result = await askVendor(directoryIn(dir), vendor, action, argument)
+  if (result === undefined) throw notRunning(dir)
   return result
+}
+
+function notRunning(dir: string): Error {
+  return new Error(
+    `no demo clouds are running with their files in ${dir}; start them with spillway up --demo, or name the folder with --dir`,
+  )
 }

@@ -2,7 +2,7 @@ import path from 'node:path'
 import type { AnswerSink, Provider } from '../../adapters/providers/provider.ts'
 import { endpointsOf, type PlacedEndpoint } from '../../config/endpoints.ts'
 import type { Command } from '../command.ts'
-import { loadConfig } from '../config-source.ts'
+import { configFile, loadConfig } from '../config-source.ts'
 import { readOptions } from '../options.ts'
 import { ProviderSet } from '../providers.ts'
 
@@ -19,7 +19,7 @@ how soon comes the first token, which country and sub-processor does the file sa
 --no-ask leaves that out. Exit code 1 where something is wrong.`,
   async run(args, terminal) {
     const { values } = readOptions(args, { config: { type: 'string' }, 'no-ask': { type: 'boolean' } })
-    const file = path.resolve(terminal.cwd, values.config ?? terminal.env['SPILLWAY_CONFIG'] ?? 'spillway.yaml')
+    const file = configFile(values.config, terminal)
     const { config } = loadConfig({ kind: 'file', path: file })
     const set = new ProviderSet(terminal.env)
     const { providers, problems } = await set.open(config, path.dirname(file))

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { request } from 'undici'
 import type { TokenPrices } from '../../core/endpoint.ts'
 import { type Command, type Terminal, UsageError } from '../command.ts'
-import { oneWord, positive, readOptions } from '../options.ts'
+import { durationMs, oneWord, positive, readOptions } from '../options.ts'
 import { replayPage } from '../replay/page.ts'
 import { runReplay } from '../replay/sender.ts'
 import { type Percentiles, type ReplaySummary, summarise } from '../replay/summary.ts'
@@ -49,7 +49,7 @@ azure-2023-conversation, burstgpt-head, mooncake-head.
         : readFileSync(path.resolve(terminal.cwd, values['keys-file']), 'utf8').split(/\s+/)
     const keys = [...(values.key ?? []), ...inFile].filter((key) => key !== '')
     if (keys.length === 0) throw new UsageError('--key KEY is missing')
-    const untilMs = durationMs(values.duration)
+    const untilMs = durationMs('duration', values.duration) ?? Number.POSITIVE_INFINITY
     const trace = readTrace(name, terminal.cwd).filter(({ atMs }) => atMs < untilMs)
     const speed = positive('speed', values.speed) ?? 1
     const url = values.url ?? 'http://127.0.0.1:8420/v1'
@@ -92,14 +92,6 @@ azure-2023-conversation, burstgpt-head, mooncake-head.
     terminal.result(summary, report(summary, terminal))
     return results.length > 0 && results.every(({ ended }) => ended === 'unreachable') ? 1 : 0
   },
-}
-
-function durationMs(text: string | undefined): number {
-  if (text === undefined) return Number.POSITIVE_INFINITY
-  const [, number, unit] = /^(\d+(?:\.\d+)?)(s|m|h)$/.exec(text) ?? []
-  if (number === undefined)
-    throw new UsageError(`--duration takes a time such as 90s, 10m or 1h, not ${JSON.stringify(text)}`)
-  return Number(number) * (unit === 's' ? 1_000 : unit === 'm' ? 60_000 : 3_600_000)
 }
 
 /** What the gateway says each place costs; empty for another server that explains nothing. */

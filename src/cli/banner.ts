@@ -1,0 +1,67 @@
+import type { Terminal } from './command.ts'
+import { spelled } from './command-line.ts'
+import type { DemoSetting } from './demo-setting.ts'
+import { discoverCapacity, foundYaml } from './discover.ts'
+import type { Host } from './host.ts'
+
+/** What a person needs to know once it serves, in words and as facts for `--json`. */
+export async function banner(
+  { config, gateway, metricsUrl }: Host,
+  terminal: Terminal,
+  demo: DemoSetting | undefined,
+): Promise<{ readonly text: string; readonly facts: object }> {
+  const scheme = config.tls === undefined ? 'http' : 'https'
+  const shownHost = config.listen.host === '0.0.0.0' || config.listen.host === '::' ? 'localhost' : config.listen.host
+  const url = `${scheme}://${shownHost}:${gateway.port}/v1`
+  const models = Object.keys(config.models)
+  const places = [
+    ...new Set(Object.values(config.providers).map(({ subProcessor, country }) => `${subProcessor}/${country}`)),
+  ]
+  const lines = [
+    '',
+    `${terminal.bold('Spillway')} serves ${models.join(', ') || 'no model'} from ${places.length} ${places.length === 1 ? 'place' : 'places'}`,
+    '',
+    `  endpoint  ${terminal.bold(url)}`,
+  ]
+  if (metricsUrl !== undefined) lines.push(`  metrics   ${metricsUrl}`)
+  if (demo === undefined) {
+    const tenant = Object.keys(config.tenants)[0] ?? 'ID'
+    lines.push('', `Make a key:  ${spelled(`keys create --tenant ${tenant}`)}`, '')
+  } else {
+    lines.push(
+      `  key       ${terminal.bold(demo.key)}`,
+      '',
+      terminal.dim('  The clouds behind it are simulations on this machine, each vendor a process of its own.'),
+      '',
+      'Ask it:',
+      '',
+      `  curl ${url}/chat/completions -H 'authorization: Bearer ${demo.key}' \\`,
+      `    -H 'content-type: application/json' -N \\`,
+      `    -d '{"model":"chat-large","stream":true,"messages":[{"role":"user","content":"Hello"}]}'`,
+      '',
+      'Take one cloud down, and ask again:',
+      '',
+      `  ${demo.failCommand}`,
+      '',
+    )
+  }
+  const found = await discoverCapacity(terminal.env)
+  if (found.length > 0)
+    lines.push(
+      'Real capacity was found. Nothing goes there before it stands in spillway.yaml; to add it:',
+      '',
+      foundYaml(found).replace(/^/gm, '  '),
+      '',
+    )
+  return {
+    text: lines.join('\n'),
+    facts: {
+      endpoint: url,
+      metrics: metricsUrl ?? null,
+      key: demo?.key ?? null,
+      models,
+      places,
+      found: found.map(({ what, name }) => ({ what, name })),
+    },
+  }
+}
