@@ -1,6 +1,6 @@
-import { readFileSync } from 'node:fs'
+import { readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
-import type { Config, ConfigIssue } from '../config/config.ts'
+import type { ConfigIssue, ConfigResult } from '../config/config.ts'
 import { parseConfig } from '../config/parse.ts'
 import type { Terminal } from './command.ts'
 
@@ -20,7 +20,7 @@ export function configFile(given: string | undefined, { cwd, env }: Pick<Termina
 }
 
 /** Reads and checks the whole; throws one Error that lists every mistake. */
-export function loadConfig(source: ConfigSource): { config: Config; warnings: readonly ConfigIssue[] } {
+export function loadConfig(source: ConfigSource): ConfigResult & { kind: 'valid' } {
   const text = source.kind === 'text' ? source.text : readText(source.path)
   const result = parseConfig(text, {
     fileDir: sourceDir(source),
@@ -44,8 +44,13 @@ export function issueLines(issues: readonly ConfigIssue[]): string {
     .join('\n')
 }
 
+const textBytesMax = 4 * 1024 * 1024
+
+/** The text of a file that people write; one that is far larger than any of them is not read. */
 export function readText(file: string): string {
   try {
+    const { size } = statSync(file)
+    if (size > textBytesMax) throw new Error('it is larger than 4 MiB')
     return readFileSync(file, 'utf8')
   } catch (error) {
     const reason =

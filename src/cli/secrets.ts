@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import path from 'node:path'
-import type { Config, ConfigIssue, ProviderConfig, SecretReference } from '../config/config.ts'
+import type { ConfigIssue, ConfigResult, ProviderConfig, SecretReference } from '../config/config.ts'
 
 export type ResolvedSecret =
   | { readonly kind: 'found'; readonly value: string }
@@ -33,22 +33,22 @@ export function resolveSecret(
   }
 }
 
-/** Every secret that a configuration names and that is not there. */
+/** Every secret that a configuration names and that is not there, with its place in the file. */
 export function missingSecrets(
-  config: Config,
+  { config, locate }: ConfigResult & { kind: 'valid' },
   where: { readonly env: Readonly<Record<string, string | undefined>>; readonly dir: string },
 ): ConfigIssue[] {
   const issues: ConfigIssue[] = []
-  const check = (place: string, reference: SecretReference | undefined): void => {
+  const check = (path: readonly PropertyKey[], reference: SecretReference | undefined): void => {
     const resolved = reference === undefined ? undefined : resolveSecret(reference, where)
-    if (resolved?.kind === 'missing') issues.push({ path: place, message: resolved.problem })
+    if (resolved?.kind === 'missing') issues.push(locate({ path, message: resolved.problem }))
   }
   for (const [name, provider] of Object.entries(config.providers)) {
     const { field, reference } = secretOf(provider)
-    check(`providers.${name}.${field}`, reference)
+    check(['providers', name, field], reference)
   }
   for (const [name, tenant] of Object.entries(config.tenants))
-    for (const [index, key] of tenant.keys.entries()) check(`tenants.${name}.keys[${index}]`, key)
+    for (const [index, key] of tenant.keys.entries()) check(['tenants', name, 'keys', index], key)
   return issues
 }
 

@@ -142,5 +142,11 @@ export interface ConfigIssue {
 }
 
 export type ConfigResult =
-  | { readonly kind: 'valid'; readonly config: Config; readonly warnings: readonly ConfigIssue[] }
+  | {
+      readonly kind: 'valid'
+      readonly config: Config
+      readonly warnings: readonly ConfigIssue[]
+      /** For what is found wrong later, such as a secret that is not there: puts it at its line. */
+      locate(finding: { readonly path: readonly PropertyKey[]; readonly message: string }): ConfigIssue
+    }
   | { readonly kind: 'invalid'; readonly issues: readonly ConfigIssue[] }

@@ -6,12 +6,19 @@ import { isCountryCode, meantCountry } from './countries.ts'
  * wrong is a limit that is off. What spans several places (references, clashes) is checked in `parse.ts`.
  */
 
-const name = z
-  .string()
-  .regex(
-    /^[A-Za-z0-9][A-Za-z0-9._:/-]{0,127}$/,
-    'use letters, digits and . _ : / - (at most 128, a letter or digit first)',
-  )
+const word = (marks: string) =>
+  z
+    .string()
+    .regex(
+      new RegExp(`^[A-Za-z0-9][A-Za-z0-9${marks.replaceAll(' ', '')}-]{0,127}$`),
+      `use letters, digits and ${marks} - (at most 128, a letter or digit first)`,
+    )
+const name = word('. _ : /')
+/** An endpoint is called MODEL/PROVIDER: were a slash allowed in both, two could have one name. */
+const providerName = word('. _ :')
+const subProcessor = name.refine((text) => text !== 'any', { error: 'any stands alone, without a list' })
+const text = (charsMax: number) => z.string().min(1).max(charsMax)
+const filePath = text(4_096).refine((path) => !path.includes('\0'), { error: 'a path cannot hold a zero byte' })
 const ms = z.number().int().min(1).max(86_400_000)
 const bytes = z.number().int().min(1).max(1_099_511_627_776)
 const usd = z.number().min(0).max(1_000_000)
@@ -20,6 +27,7 @@ const country = z
   .string({ error: 'a country code in quotes is expected, such as "NO": unquoted, some readers take NO for false' })
   .refine(isCountryCode, {
     error: ({ input }) => {
+      if (input === 'any') return 'any stands alone, without a list'
       const meant = typeof input === 'string' ? meantCountry(input) : undefined
       return meant === undefined ? 'not an ISO 3166-1 alpha-2 country code' : `write "${meant}"`
     },
@@ -27,25 +35,25 @@ const country = z
   .describe('ISO 3166-1 alpha-2 code')
 
 const secret = z
-  .union([z.strictObject({ env: z.string().min(1) }), z.strictObject({ file: z.string().min(1) })], {
+  .union([z.strictObject({ env: text(256) }), z.strictObject({ file: filePath })], {
     error: 'a secret is never in this file: name it as { env: VARIABLE } or { file: PATH }',
   })
   .describe('Where a secret lies: { env: VARIABLE } or { file: PATH }')
 
 const baseUrl = z.url({ protocol: /^https?$/, error: 'an http:// or https:// address is expected' }).refine(
-  (text) => {
-    const [, rest = ''] = text.split('://')
+  (address) => {
+    const [, rest = ''] = address.split('://')
     return !/[?#]/.test(rest) && !rest.split('/')[0]?.includes('@')
   },
   { error: 'an address without user, query and fragment is expected' },
 )
 
 const listen = z.strictObject({
-  host: z.string().min(1).default('127.0.0.1'),
+  host: text(256).default('127.0.0.1'),
   port: z.number().int().min(0).max(65_535),
 })
 
-const place = { subProcessor: name.describe('The legal entity that processes there'), country }
+const place = { subProcessor: subProcessor.describe('The legal entity that processes there'), country }
 
 const prices = z
   .strictObject({ input: usd, cachedInput: usd.optional(), output: usd })
@@ -66,7 +74,7 @@ export const providerSchema = z.discriminatedUnion(
       apiKey: secret.optional(),
       credentials: z.literal('entra').optional(),
       path: z.enum(['deployment', 'v1']).default('deployment'),
-      apiVersion: z.string().min(1).default('2024-10-21'),
+      apiVersion: text(64).default('2024-10-21'),
       ...place,
     }),
     z.strictObject({
@@ -89,8 +97,8 @@ export const providerSchema = z.discriminatedUnion(
 )
 
 export const endpointSchema = z.strictObject({
-  provider: name,
-  upstreamModel: z.string().min(1).max(256),
+  provider: providerName,
+  upstreamModel: text(256),
   concurrencyMax: z.number().int().min(1).max(100_000).default(64),
   usdPerMillionTokens: prices.optional(),
 })
@@ -109,13 +117,13 @@ const tenantLimits = {
   tokensPerMinute: z.number().int().min(1).optional(),
   requestsPerMinute: z.number().int().min(1).optional(),
   concurrentRequests: z.number().int().min(1).optional(),
-  budgetUsdPerMonth: z.number().min(0).optional(),
+  budgetUsdPerMonth: z.number().min(0).max(1_000_000_000).optional(),
 }
 
 export const tenantSchema = z.strictObject({
   plan: name,
   countries: anyOr(country, 'country codes'),
-  subProcessors: anyOr(name, 'sub-processors'),
+  subProcessors: anyOr(subProcessor, 'sub-processors'),
   allowSubstitutes: z.boolean().default(false),
   ...tenantLimits,
   keys: z.array(secret).default([]),
@@ -123,15 +131,31 @@ export const tenantSchema = z.strictObject({
 
 const planSchema = z.strictObject({ priority: z.number().int().min(-1_000_000).max(1_000_000) })
 
+/** A set without anything in it is what a template makes whose source was lost: it must not empty a running gateway. */
+function named<Schema extends z.ZodType>(names: z.ZodString, schema: Schema, what: string) {
+  return z
+    .record(names, schema)
+    .refine((set) => Object.keys(set).length > 0, { error: `at least one ${what} is needed` })
+}
+
+export const defaultListen = { host: '127.0.0.1', port: 8420 }
+export const defaultMetrics = { host: '127.0.0.1', port: 9464 }
+export const defaultPlans = {
+  enterprise: { priority: 30 },
+  team: { priority: 20 },
+  edu: { priority: 20 },
+  api: { priority: 10 },
+}
+
 export const configSchema = z
   .strictObject({
-    listen: listen.default({ host: '127.0.0.1', port: 8420 }),
+    listen: listen.default(defaultListen),
     metrics: z
       .union([z.literal('off'), listen], { error: '{ host, port } or the word off is expected' })
-      .default({ host: '127.0.0.1', port: 9464 }),
-    tls: z.strictObject({ cert: z.string().min(1), key: z.string().min(1) }).optional(),
-    location: z.strictObject({ country, subProcessor: name }).describe('Where Spillway itself runs'),
-    dataDir: z.string().min(1).default('./data'),
+      .default(defaultMetrics),
+    tls: z.strictObject({ cert: filePath, key: filePath }).optional(),
+    location: z.strictObject({ country, subProcessor }).describe('Where Spillway itself runs'),
+    dataDir: filePath.default('./data'),
     limits: z
       .strictObject({
         firstByteMs: ms.default(60_000),
@@ -157,12 +181,10 @@ export const configSchema = z
         retentionDays: z.number().min(0).max(3_650).default(35),
       })
       .prefault({}),
-    eventLog: z.string().min(1).optional(),
-    providers: z.record(name, providerSchema),
-    models: z.record(name, modelSchema),
-    plans: z
-      .record(name, planSchema)
-      .default({ enterprise: { priority: 30 }, team: { priority: 20 }, edu: { priority: 20 }, api: { priority: 10 } }),
+    eventLog: filePath.optional(),
+    providers: named(providerName, providerSchema, 'provider'),
+    models: named(name, modelSchema, 'model'),
+    plans: named(name, planSchema, 'plan').default(defaultPlans),
     tenants: z.record(name, tenantSchema).default({}),
   })
   .meta({ title: 'spillway.yaml', description: 'Configuration of Spillway' })

@@ -8,23 +8,24 @@ import { missingSecrets } from '../secrets.ts'
 export const command: Command = {
   name: 'config',
   summary: 'check a configuration',
-  usage: `spillway config check [FILE]
+  usage: `spillway config check [FILE | --config FILE]
 
 Checks a configuration (default: ./spillway.yaml) and that every secret it names is there. Lists every mistake at once;
 exit code 1 where there is one.`,
   async run(args, terminal) {
-    const { positionals } = readOptions(args, {})
+    const { values, positionals } = readOptions(args, { config: { type: 'string' } })
     const [action, named, extra] = positionals
     if (action !== 'check')
       throw new UsageError(action === undefined ? 'say what to do: check' : `there is no action ${action}`)
-    if (extra !== undefined) throw new UsageError(`unexpected ${JSON.stringify(extra)}`)
-    const file = configFile(named, terminal)
+    if (extra !== undefined || (named !== undefined && values.config !== undefined))
+      throw new UsageError(`unexpected ${JSON.stringify(extra ?? named)}`)
+    const file = configFile(named ?? values.config, terminal)
     const dir = path.dirname(file)
     const result = parseConfig(readText(file), {
       fileDir: dir,
       joinPath: (base, relative) => path.resolve(base, relative),
     })
-    const issues = result.kind === 'invalid' ? result.issues : missingSecrets(result.config, { env: terminal.env, dir })
+    const issues = result.kind === 'invalid' ? result.issues : missingSecrets(result, { env: terminal.env, dir })
     const warnings = result.kind === 'valid' ? result.warnings : []
     const parts = [
       issues.length === 0
