@@ -295,7 +295,7 @@ export class Gateway {
   }
 
   #accessOf(caller: Caller, model: string): Access {
-    const access = this.#plane.access(caller.tenant, model)
+    const access = this.#plane.access(caller, model)
     if (access === undefined) {
       throw new SpillwayError(
         'model_not_found',
@@ -316,7 +316,7 @@ export class Gateway {
       throw new SpillwayError('invalid_request', 'the field model is missing', { param: 'model' })
     }
     const model = readJsonString(body, member.valueStart, member.valueEnd)
-    const access = this.#plane.access(caller.tenant, model)
+    const access = this.#plane.access(caller, model)
     if (access === undefined)
       throw new SpillwayError(
         'model_not_found',
@@ -349,7 +349,7 @@ export class Gateway {
   }
 
   #mayUse(caller: Caller, name: string): boolean {
-    const access = this.#plane.access(caller.tenant, name)
+    const access = this.#plane.access(caller, name)
     return access?.locationAllowed === true && access.eligible.indices.length > 0
   }
 
@@ -392,6 +392,13 @@ function bodyError(problem: BodyProblem, bytesMax: number): SpillwayError {
 
 /** Says which rule removed each place, so that the caller's privacy officer can read it. */
 function noEligible(model: string, access: Access): SpillwayError {
+  if (access.excluded.some(({ rule }) => rule === 'price')) {
+    return new SpillwayError(
+      'price_unknown',
+      `no place that this workspace's terms allow has a known price for ${model}, and there is a budget in dollars to keep; the operator can set usdPerMillionTokens`,
+      { param: 'model' },
+    )
+  }
   const reasons = new Map<string, number>()
   for (const { rule } of access.excluded) reasons.set(rule, (reasons.get(rule) ?? 0) + 1)
   const words = [...reasons].map(([rule, count]) => `${count} by ${rule}`).join(', ')

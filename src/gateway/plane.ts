@@ -1,6 +1,5 @@
 import type { PriceBook } from '../adapters/price-book/price-book.ts'
 import type { Provider } from '../adapters/providers/provider.ts'
-import type { TenantRow } from '../adapters/storage/storage.ts'
 import type { Config, ModelConfig } from '../config/config.ts'
 import { endpointsOf, type PlacedEndpoint, routingOf } from '../config/endpoints.ts'
 import type { TokenPrices } from '../core/endpoint.ts'
@@ -8,6 +7,7 @@ import type { RoutingByModel } from '../core/events.ts'
 import type { EndpointId } from '../core/ids.ts'
 import type { Eligibility } from '../core/request.ts'
 import { EligibilityTable, type Exclusion, locationAllowed } from '../register/eligibility.ts'
+import type { Caller } from './key-table.ts'
 
 /** One endpoint and the provider that reaches it. */
 export interface ServedEndpoint extends PlacedEndpoint {
@@ -16,7 +16,7 @@ export interface ServedEndpoint extends PlacedEndpoint {
   readonly priceVersion: string
 }
 
-/** What one tenant may do with one model. */
+/** What one caller may do with one model. */
 export interface Access {
   readonly model: ModelConfig
   readonly priority: number
@@ -49,7 +49,7 @@ export class Plane {
   readonly routing: RoutingByModel
   readonly #byId: ReadonlyMap<EndpointId, ServedEndpoint>
   readonly #table: EligibilityTable
-  #access = new WeakMap<TenantRow, Map<string, Access | undefined>>()
+  #access = new WeakMap<Caller, Map<string, Access | undefined>>()
 
   constructor(options: PlaneOptions) {
     const { config, providers, priceBook, wallMs } = options
@@ -77,23 +77,26 @@ export class Plane {
   }
 
   /** Undefined where there is no such model. */
-  access(tenant: TenantRow, modelName: string): Access | undefined {
-    let byModel = this.#access.get(tenant)
+  access(caller: Caller, modelName: string): Access | undefined {
+    let byModel = this.#access.get(caller)
     if (byModel === undefined) {
       byModel = new Map()
-      this.#access.set(tenant, byModel)
+      this.#access.set(caller, byModel)
     }
     if (byModel.has(modelName)) return byModel.get(modelName)
-    const access = this.#compile(tenant, modelName)
+    const access = this.#compile(caller, modelName)
     // Names come from callers: what is no model is not remembered.
     if (access !== undefined) byModel.set(modelName, access)
     return access
   }
 
-  #compile(tenant: TenantRow, modelName: string): Access | undefined {
+  #compile({ tenant, budgets }: Caller, modelName: string): Access | undefined {
     const model = Object.hasOwn(this.config.models, modelName) ? this.config.models[modelName] : undefined
     if (model === undefined) return undefined
-    const { eligible, excluded } = this.#table.lookup(tenant, modelName, model.substitutes)
+    const { eligible, excluded } = this.#table.lookup(tenant, modelName, {
+      substitutes: model.substitutes,
+      pricedOnly: budgets.some(({ usdPerMonth }) => usdPerMonth !== undefined),
+    })
     return {
       model,
       priority: this.config.plans[tenant.plan]?.priority ?? 0,

@@ -110,14 +110,6 @@ export class Relay implements Dispatchable, AnswerSink {
     const { house, request } = { house: this.#house, request: this.#request }
     const { caller, access } = request
     const { tokens } = this.facts
-    const priced = caller.budgets.some((budget) => budget.usdPerMonth !== undefined)
-    if (priced && access.pricesMax === undefined) {
-      throw new SpillwayError(
-        'price_unknown',
-        `the model ${this.facts.model} has no known price, and this key or workspace has a budget in dollars; the operator can set usdPerMillionTokens`,
-        { param: 'model' },
-      )
-    }
     const holdUsd =
       access.pricesMax === undefined ? 0 : holdNanoUsd(tokens.input, tokens.output, access.pricesMax) / 1e9
     const reservation = house.limiter.reserve(
@@ -142,7 +134,7 @@ export class Relay implements Dispatchable, AnswerSink {
     const endpoint = plane.endpoint(attempt.endpoint.id)
     if (endpoint?.provider === undefined) {
       this.#try = undefined
-      this.#house.dispatcher.tell({ kind: 'attempt-failed', attemptId: attempt.id, failure: { kind: 'unauthorized' } })
+      this.#house.dispatcher.tell({ kind: 'attempt-failed', attemptId: attempt.id, failure: { kind: 'unreachable' } })
       return
     }
     this.#attempts = attempt.number
@@ -168,7 +160,7 @@ export class Relay implements Dispatchable, AnswerSink {
   }
 
   eligibleNow(plane: Plane): Eligibility {
-    const access = plane.access(this.#request.caller.tenant, this.facts.model)
+    const access = plane.access(this.#request.caller, this.facts.model)
     return access?.locationAllowed === true ? access.eligible : eligibilityOf([], plane.endpoints.length, plane.version)
   }
 

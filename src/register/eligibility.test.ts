@@ -18,6 +18,8 @@ const terms = (
   allowSubstitutes = false,
 ): Terms => ({ countries, subProcessors, allowSubstitutes })
 
+const plain = { substitutes: false, pricedOnly: false }
+
 describe('eligibility', () => {
   const table = new EligibilityTable(
     [
@@ -30,7 +32,7 @@ describe('eligibility', () => {
   )
 
   test('needs both the country and the sub-processor to be allowed', () => {
-    const { eligible, excluded } = table.lookup(terms(['NL'], ['microsoft']), 'chat', false)
+    const { eligible, excluded } = table.lookup(terms(['NL'], ['microsoft']), 'chat', plain)
     expect([...eligible.indices]).toEqual([2])
     expect(eligible.version).toBe(7)
     expect(excluded.map(({ endpointId, rule }) => [endpointId, rule])).toEqual([
@@ -40,27 +42,38 @@ describe('eligibility', () => {
   })
 
   test('of empty terms is empty: nothing is allowed that is not said', () => {
-    expect(table.lookup(terms([], 'any'), 'chat', false).eligible.indices).toHaveLength(0)
-    expect(table.lookup(terms('any', []), 'chat', false).eligible.indices).toHaveLength(0)
+    expect(table.lookup(terms([], 'any'), 'chat', plain).eligible.indices).toHaveLength(0)
+    expect(table.lookup(terms('any', []), 'chat', plain).eligible.indices).toHaveLength(0)
   })
 
   test('of an unknown place is none, even for any', () => {
     const unknown = new EligibilityTable([endpoint(0, '', 'microsoft'), endpoint(1, 'NL', '')], 1)
-    expect(unknown.lookup(terms('any', 'any'), 'chat', false).eligible.indices).toHaveLength(0)
+    expect(unknown.lookup(terms('any', 'any'), 'chat', plain).eligible.indices).toHaveLength(0)
     expect(locationAllowed(terms('any', 'any'), { country: '', subProcessor: 'self' })).toBe(false)
   })
 
   test('of substitutes has to be agreed to', () => {
-    expect(table.lookup(terms('any', 'any'), 'chat', true).eligible.indices).toHaveLength(0)
+    expect(table.lookup(terms('any', 'any'), 'chat', { ...plain, substitutes: true }).eligible.indices).toHaveLength(0)
     expect(
-      new EligibilityTable([endpoint(0, 'NL', 'self')], 1).lookup(terms('any', 'any', true), 'chat', true).eligible
-        .indices,
+      new EligibilityTable([endpoint(0, 'NL', 'self')], 1).lookup(terms('any', 'any', true), 'chat', {
+        ...plain,
+        substitutes: true,
+      }).eligible.indices,
     ).toHaveLength(1)
   })
 
+  test('under a budget in money is only what has a price', () => {
+    const priced = { ...endpoint(0, 'NL', 'self'), prices: { input: 1, cachedInput: 1, output: 2 } }
+    const mixed = new EligibilityTable([priced, endpoint(1, 'NL', 'self')], 1)
+    const { eligible, excluded } = mixed.lookup(terms('any', 'any'), 'chat', { ...plain, pricedOnly: true })
+    expect([...eligible.indices]).toEqual([0])
+    expect(excluded.map(({ endpointId, rule }) => [endpointId, rule])).toEqual([['chat/p1', 'price']])
+    expect([...mixed.lookup(terms('any', 'any'), 'chat', plain).eligible.indices]).toEqual([0, 1])
+  })
+
   test('of equal terms is the same object, whatever their order', () => {
-    expect(table.lookup(terms(['GB', 'NL'], 'any'), 'chat', false)).toBe(
-      table.lookup(terms(['NL', 'GB', 'NL'], 'any'), 'chat', false),
+    expect(table.lookup(terms(['GB', 'NL'], 'any'), 'chat', plain)).toBe(
+      table.lookup(terms(['NL', 'GB', 'NL'], 'any'), 'chat', plain),
     )
   })
 
@@ -81,7 +94,7 @@ describe('eligibility', () => {
           const { eligible, excluded } = new EligibilityTable(endpoints, 1).lookup(
             terms(someCountries, someEntities),
             'chat',
-            false,
+            plain,
           )
           for (const one of endpoints) {
             const lawful =

@@ -9,7 +9,15 @@ export interface Terms {
   readonly allowSubstitutes: boolean
 }
 
-export type EligibilityRule = 'country' | 'sub-processor' | 'substitutes'
+export type EligibilityRule = 'country' | 'sub-processor' | 'substitutes' | 'price'
+
+/** What stands beside the terms. */
+export interface Demands {
+  /** The endpoints of the model are not all the same model, which the terms must allow. */
+  readonly substitutes: boolean
+  /** A budget in money cannot be kept where a price is not known: only endpoints with one may serve. */
+  readonly pricedOnly: boolean
+}
 
 /** Why an endpoint may not serve. */
 export interface Exclusion {
@@ -51,23 +59,22 @@ export class EligibilityTable {
     this.#version = version
   }
 
-  /** `substitutes`: the endpoints of this model are not all the same model, which the terms must allow. */
-  lookup(terms: Terms, model: string, substitutes: boolean): Verdict {
-    const key = keyOf(terms, model)
+  lookup(terms: Terms, model: string, demands: Demands): Verdict {
+    const key = keyOf(terms, model, demands)
     let verdict = this.#verdicts.get(key)
     if (verdict === undefined) {
-      verdict = this.#judge(terms, model, substitutes)
+      verdict = this.#judge(terms, model, demands)
       this.#verdicts.set(key, verdict)
     }
     return verdict
   }
 
-  #judge(terms: Terms, model: string, substitutes: boolean): Verdict {
+  #judge(terms: Terms, model: string, demands: Demands): Verdict {
     const allowed: number[] = []
     const excluded: Exclusion[] = []
     for (const endpoint of this.#endpoints) {
       if (endpoint.model !== model) continue
-      const against = objection(terms, endpoint, substitutes)
+      const against = objection(terms, endpoint, demands)
       if (against === undefined) allowed.push(endpoint.index)
       else excluded.push({ endpointId: endpoint.id, ...against })
     }
@@ -77,8 +84,8 @@ export class EligibilityTable {
 
 function objection(
   terms: Terms,
-  { country, subProcessor }: Endpoint,
-  substitutes: boolean,
+  { country, subProcessor, prices }: Endpoint,
+  { substitutes, pricedOnly }: Demands,
 ): Omit<Exclusion, 'endpointId'> | undefined {
   if (!allows(terms.countries, country))
     return { rule: 'country', detail: `${country || 'an unknown country'} is not among the allowed countries` }
@@ -90,10 +97,12 @@ function objection(
   }
   if (substitutes && !terms.allowSubstitutes)
     return { rule: 'substitutes', detail: 'the workspace does not allow another model in place of the one asked for' }
+  if (pricedOnly && prices === undefined)
+    return { rule: 'price', detail: 'its price is not known, and a budget in dollars is to be kept' }
   return undefined
 }
 
-function keyOf({ countries, subProcessors, allowSubstitutes }: Terms, model: string): string {
+function keyOf({ countries, subProcessors, allowSubstitutes }: Terms, model: string, { pricedOnly }: Demands): string {
   const words = (list: readonly string[] | 'any') => (list === 'any' ? 'any' : [...new Set(list)].sort())
-  return JSON.stringify([model, words(countries), words(subProcessors), allowSubstitutes])
+  return JSON.stringify([model, words(countries), words(subProcessors), allowSubstitutes, pricedOnly])
 }

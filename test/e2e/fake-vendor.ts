@@ -65,7 +65,7 @@ export class FakeVendor {
   }
 
   get chats(): SeenRequest[] {
-    return this.seen.filter(({ path }) => path.endsWith('/chat/completions'))
+    return this.seen.filter(({ path }) => path.split('?', 1)[0]?.endsWith('/chat/completions'))
   }
 
   #serve(request: IncomingMessage, response: ServerResponse): void {
