@@ -4,15 +4,17 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import { errorCodes } from '../core/errors.ts'
 import { SpillwayError } from '../core/spillway-error.ts'
 import { controlSocketPath, controlTokenPath } from './control-path.ts'
+import type { OnProgress } from './operations.ts'
 
 const bodyBytesMax = 1024 * 1024
 
-/** By name; each takes one JSON value and gives one, or a promise of it. */
-export type Handlers = Readonly<Record<string, (argument: never) => unknown>>
+/** By name; each takes one JSON value and gives one, or a promise of it. It may tell how far it has come. */
+export type Handlers = Readonly<Record<string, (argument: never, onProgress: OnProgress) => unknown>>
 
 /**
- * Listens for the command line on a local socket: POST /NAME with a JSON argument, answered with JSON. Only who can
- * read the token file (this user) is heard.
+ * Listens for the command line on a local socket: POST /NAME with a JSON argument, answered with lines of JSON: any
+ * number of `{ progress }`, then one `{ result }` or `{ message }`. Only who can read the token file (this user) is
+ * heard.
  */
 export async function startControlSocket(dataDir: string, handlers: Handlers): Promise<{ close(): Promise<void> }> {
   const token = randomBytes(32).toString('hex')
@@ -41,9 +43,13 @@ async function answer(
   token: string,
   handlers: Handlers,
 ): Promise<void> {
+  const line = (status: number, value: unknown): void => {
+    if (!response.headersSent) response.writeHead(status, { 'content-type': 'application/x-ndjson' })
+    response.write(`${JSON.stringify(value)}\n`)
+  }
   const send = (status: number, value: unknown): void => {
-    response.writeHead(status, { 'content-type': 'application/json' })
-    response.end(JSON.stringify(value))
+    line(status, value)
+    response.end()
   }
   try {
     if (!isToken(request.headers.authorization ?? '', token)) return send(401, { message: 'wrong token' })
@@ -53,7 +59,9 @@ async function answer(
       return send(404, {
         message: `the running process does not know the operation ${name}; it may be of another version`,
       })
-    const result: unknown = await handler(JSON.parse(await bodyOf(request)) as never)
+    const result: unknown = await handler(JSON.parse(await bodyOf(request)) as never, (done, total) =>
+      line(200, { progress: [done, total] }),
+    )
     send(200, { result: result ?? null })
   } catch (error) {
     const status = error instanceof SpillwayError ? errorCodes[error.code].status : 500

@@ -1,6 +1,8 @@
 import type { Storage, TenantRow, UsageQuery, UsageRow, UsageSum } from '../adapters/storage/storage.ts'
-import type { TenantLimits } from '../config/config.ts'
+import type { Config, TenantLimits } from '../config/config.ts'
+import { nearest } from '../config/nearest.ts'
 import type { Clock } from '../core/clock.ts'
+import { SpillwayError } from '../core/spillway-error.ts'
 
 /** A key as it is listed: no digest. */
 export interface KeyListing extends TenantLimits {
@@ -13,9 +15,13 @@ export interface KeyListing extends TenantLimits {
   readonly origin: 'file' | 'database'
 }
 
+/** Is told how far an operation that takes long has come. */
+export type OnProgress = (done: number, total: number) => void
+
 /** What the command line may ask of a data directory, whoever has it open. Arguments and results are plain JSON. */
 export interface Operations {
-  'tenants.add'(tenant: Omit<TenantRow, 'origin'>): null
+  /** `notes`: what is likely not meant. */
+  'tenants.add'(tenant: Omit<TenantRow, 'origin'>): { readonly notes: readonly string[] }
   'tenants.list'(argument: null): readonly TenantRow[]
   'keys.create'(options: { readonly tenant: string; readonly label: string; readonly limits: TenantLimits }): {
     readonly key: string
@@ -27,16 +33,22 @@ export interface Operations {
   'usage.request'(id: string): Promise<UsageRow | null>
   /** All rows, or those of one tenant. */
   'usage.export'(tenant: string | null): Promise<readonly UsageRow[]>
-  'usage.rebuild'(argument: null): Promise<{ readonly requests: number }>
+  'usage.rebuild'(argument: null, onProgress?: OnProgress): Promise<{ readonly requests: number }>
 }
 
-/** The operations over an open data directory. */
-export function operationsOn(storage: Storage, clock: Clock): Operations {
+/** The operations over an open data directory. `config` gives what is in force; undefined where no file is known. */
+export function operationsOn(storage: Storage, clock: Clock, config: () => Config | undefined): Operations {
   const { directory, ledger } = storage
   return {
     'tenants.add'(tenant) {
+      const known = config()
+      if (known !== undefined && !Object.hasOwn(known.plans, tenant.plan))
+        throw new SpillwayError(
+          'invalid_request',
+          `there is no plan ${tenant.plan}; ${among(tenant.plan, Object.keys(known.plans))}`,
+        )
       directory.addTenant({ ...tenant, origin: 'database' })
-      return null
+      return { notes: known === undefined ? [] : termNotes(tenant, known) }
     },
     'tenants.list': () => directory.tenants(),
     'keys.create'({ tenant, label, limits }) {
@@ -60,6 +72,26 @@ export function operationsOn(storage: Storage, clock: Clock): Operations {
       await storage.project()
       return [...ledger.rows(tenant ?? undefined)]
     },
-    'usage.rebuild': () => storage.rebuild(),
+    'usage.rebuild': (_argument, onProgress) => storage.rebuild(onProgress),
   }
+}
+
+/** Terms that no provider of the configuration can meet: allowed, since one may come, but likely misspelt. */
+function termNotes({ countries, subProcessors }: Omit<TenantRow, 'origin'>, config: Config): string[] {
+  const places = Object.values(config.providers)
+  const notKnown = (given: readonly string[] | 'any', known: readonly string[]): readonly string[] =>
+    given === 'any' ? [] : given.filter((word) => !known.includes(word))
+  const inUse = places.map(({ subProcessor }) => subProcessor)
+  return [
+    ...notKnown(
+      countries,
+      places.map(({ country }) => country),
+    ).map((code) => `no provider is in ${code}`),
+    ...notKnown(subProcessors, inUse).map((name) => `no provider is of ${name}; ${among(name, inUse)}`),
+  ]
+}
+
+function among(word: string, known: readonly string[]): string {
+  const meant = nearest(word, known)
+  return meant === undefined ? `there are ${[...new Set(known)].join(', ') || 'none'}` : `did you mean ${meant}?`
 }

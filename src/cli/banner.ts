@@ -1,5 +1,7 @@
+import { endpointsOf } from '../config/endpoints.ts'
 import type { Terminal } from './command.ts'
 import { spelled } from './command-line.ts'
+import { type ConfigSource, configFile } from './config-source.ts'
 import type { DemoSetting } from './demo-setting.ts'
 import { discoverCapacity, foundYaml } from './discover.ts'
 import type { Host } from './host.ts'
@@ -8,25 +10,35 @@ import type { Host } from './host.ts'
 export async function banner(
   { config, gateway, metricsUrl }: Host,
   terminal: Terminal,
+  source: ConfigSource,
   demo: DemoSetting | undefined,
 ): Promise<{ readonly text: string; readonly facts: object }> {
   const scheme = config.tls === undefined ? 'http' : 'https'
   const shownHost = config.listen.host === '0.0.0.0' || config.listen.host === '::' ? 'localhost' : config.listen.host
   const url = `${scheme}://${shownHost}:${gateway.port}/v1`
+  const ownFile = source.kind === 'file' && source.path !== configFile(undefined, terminal)
+  const fileOption = ownFile ? ` --config ${source.path}` : ''
   const models = Object.keys(config.models)
-  const places = [
-    ...new Set(Object.values(config.providers).map(({ subProcessor, country }) => `${subProcessor}/${country}`)),
-  ]
+  await gateway.firstProbe
+  const used = [...new Set(endpointsOf(config).map(({ providerName }) => providerName))]
+  const reached = used.filter((name) => !gateway.unreachable.has(name))
+  const count = `${reached.length === used.length ? '' : `${reached.length} of `}${used.length} ${used.length === 1 ? 'place' : 'places'}`
   const lines = [
     '',
-    `${terminal.bold('Spillway')} serves ${models.join(', ') || 'no model'} from ${places.length} ${places.length === 1 ? 'place' : 'places'}`,
+    `${terminal.bold('Spillway')} serves ${models.join(', ') || 'no model'} from ${count}`,
     '',
     `  endpoint  ${terminal.bold(url)}`,
   ]
   if (metricsUrl !== undefined) lines.push(`  metrics   ${metricsUrl}`)
   if (demo === undefined) {
-    const tenant = Object.keys(config.tenants)[0] ?? 'ID'
-    lines.push('', `Make a key:  ${spelled(`keys create --tenant ${tenant}`)}`, '')
+    const [tenant] = Object.keys(config.tenants)
+    lines.push(
+      '',
+      tenant === undefined
+        ? `Add a tenant:  ${spelled('tenants add --help')}`
+        : `Make a key:  ${spelled(`keys create --tenant ${tenant}${fileOption}`)}`,
+      '',
+    )
   } else {
     lines.push(
       `  key       ${terminal.bold(demo.key)}`,
@@ -60,7 +72,12 @@ export async function banner(
       metrics: metricsUrl ?? null,
       key: demo?.key ?? null,
       models,
-      places,
+      places: used.map((name) => ({
+        provider: name,
+        subProcessor: config.providers[name]?.subProcessor,
+        country: config.providers[name]?.country,
+        reached: reached.includes(name),
+      })),
       found: found.map(({ what, name }) => ({ what, name })),
     },
   }

@@ -1,15 +1,17 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import path from 'node:path'
+import { createInterface } from 'node:readline'
 import { openStorage } from '../adapters/storage/open-storage.ts'
 import { controlSocketPath, controlTokenPath } from '../admin/control-path.ts'
-import { type Operations, operationsOn } from '../admin/operations.ts'
+import { type OnProgress, type Operations, operationsOn } from '../admin/operations.ts'
+import type { Config } from '../config/config.ts'
 import { systemClock } from './clock.ts'
 import type { Terminal } from './command.ts'
 import { configFile, loadConfig } from './config-source.ts'
 import { fileRows } from './file-rows.ts'
 
-/** Which data directory a command means: `--data`, or that of `--config`, of ./spillway.yaml, or ./data. */
+/** Which data directory a command means: `--data`, or that of the configuration, or the demo's, or ./data. */
 export interface DataChoice {
   readonly data?: string | undefined
   readonly config?: string | undefined
@@ -29,12 +31,12 @@ export async function withData<T>(
   terminal: Terminal,
   work: (call: Call) => Promise<T>,
 ): Promise<T> {
-  const { dataDir, configFile } = chosen(choice, terminal)
+  const { dataDir, configFile, config } = chosen(choice, terminal)
   if (existsSync(controlTokenPath(dataDir))) {
     const token = readFileSync(controlTokenPath(dataDir), 'utf8')
     const socketPath = controlSocketPath(dataDir)
     if (await listens(socketPath))
-      return work(((name, ...[argument]) => ask(socketPath, token, name, argument)) as Call)
+      return work(((name, argument, onProgress) => ask(socketPath, token, name, argument, onProgress)) as Call)
   }
   if (!existsSync(dataDir))
     throw new Error(
@@ -48,28 +50,29 @@ export async function withData<T>(
     onFatal: (reason) => terminal.err(reason),
   })
   try {
-    if (configFile !== undefined) {
-      const { config } = loadConfig({ kind: 'file', path: configFile })
+    if (config !== undefined && configFile !== undefined) {
       const rows = fileRows(config, terminal.env, path.dirname(configFile), storage.directory)
       storage.directory.setFileRows(rows.tenants, rows.keys)
     }
-    const operations = operationsOn(storage, systemClock)
-    return await work((async (name, ...[argument]) => operations[name](argument as never)) as Call)
+    const operations = operationsOn(storage, systemClock, () => config)
+    return await work((async (name, argument, onProgress) => operations[name](argument as never, onProgress)) as Call)
   } finally {
     await storage.close()
   }
 }
 
 function chosen(
-  { data, config }: DataChoice,
+  { data, config: given }: DataChoice,
   terminal: Terminal,
-): { readonly dataDir: string; readonly configFile: string | undefined } {
-  if (data !== undefined) return { dataDir: path.resolve(terminal.cwd, data), configFile: undefined }
-  const file = configFile(config, terminal)
-  if (config !== undefined || existsSync(file))
-    return { dataDir: loadConfig({ kind: 'file', path: file }).config.dataDir, configFile: file }
+): { readonly dataDir: string; readonly configFile?: string; readonly config?: Config } {
+  if (data !== undefined) return { dataDir: path.resolve(terminal.cwd, data) }
+  const file = configFile(given, terminal)
+  if (given !== undefined || existsSync(file)) {
+    const { config } = loadConfig({ kind: 'file', path: file })
+    return { dataDir: config.dataDir, configFile: file, config }
+  }
   const demo = path.resolve(terminal.cwd, 'data/demo/gateway')
-  return { dataDir: existsSync(demo) ? demo : path.resolve(terminal.cwd, 'data'), configFile: undefined }
+  return { dataDir: existsSync(demo) ? demo : path.resolve(terminal.cwd, 'data') }
 }
 
 function listens(socketPath: string): Promise<boolean> {
@@ -84,22 +87,38 @@ function listens(socketPath: string): Promise<boolean> {
   })
 }
 
-/** Calls an operation of the running process. */
-export function ask(socketPath: string, token: string, name: string, argument: unknown): Promise<unknown> {
+/** Calls an operation of the running process, which answers with lines of JSON: how far it is, then the result. */
+export function ask(
+  socketPath: string,
+  token: string,
+  name: string,
+  argument: unknown,
+  onProgress?: OnProgress,
+): Promise<unknown> {
   return new Promise((resolve, reject) => {
+    const failed = (reason: string): void => reject(new Error(`the running process cannot be asked: ${reason}`))
     const call = request(
       { socketPath, path: `/${name}`, method: 'POST', headers: { authorization: `Bearer ${token}` } },
-      (answer) => {
-        const chunks: Buffer[] = []
-        answer.on('data', (chunk: Buffer) => chunks.push(chunk))
-        answer.on('end', () => {
-          const body = JSON.parse(Buffer.concat(chunks).toString('utf8')) as { result?: unknown; message?: string }
-          if (answer.statusCode === 200) resolve(body.result)
-          else reject(new Error(body.message ?? `the running process answered with status ${answer.statusCode}`))
-        })
+      async (answer) => {
+        try {
+          for await (const text of createInterface({ input: answer })) {
+            const line = JSON.parse(text) as Line
+            if ('progress' in line) onProgress?.(...line.progress)
+            else if ('result' in line) return resolve(line.result)
+            else return reject(new Error(line.message))
+          }
+          failed('it broke off its answer')
+        } catch (error) {
+          failed((error as Error).message)
+        }
       },
     )
-    call.on('error', (error) => reject(new Error(`the running process cannot be asked: ${error.message}`)))
+    call.on('error', (error) => failed(error.message))
     call.end(JSON.stringify(argument ?? null))
   })
 }
+
+type Line =
+  | { readonly progress: readonly [done: number, total: number] }
+  | { readonly result: unknown }
+  | { readonly message: string }

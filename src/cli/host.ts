@@ -69,9 +69,15 @@ export async function startHost(options: HostOptions): Promise<Host> {
   }
 
   const providers = new ProviderSet(env)
-  const opened = await providers.open(config, dir)
-  for (const { provider, problem } of opened.problems)
-    say(`warning: the provider ${provider} is switched off: ${problem}`)
+  /** Said once in full; the prober needs not say again that they cannot be reached. */
+  let switchedOff = new Set<string>()
+  const openProviders = async (next: Config) => {
+    const opened = await providers.open(next, dir)
+    for (const { provider, problem } of opened.problems)
+      say(`warning: the provider ${provider} is switched off: ${problem}`)
+    switchedOff = new Set(opened.problems.map(({ provider }) => provider))
+    return opened.providers
+  }
 
   const telemetry = await openTelemetry(config, env, options.logRequests)
   const seed = (systemClock.wallMs() & 0x7fffffff) >>> 0
@@ -79,7 +85,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
   const tls = readTls(config)
   const gateway = await Gateway.start({
     config,
-    providers: opened.providers,
+    providers: await openProviders(config),
     storage,
     limiter,
     priceBook: new PriceBook(),
@@ -90,6 +96,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     ...(eventLog && { eventLog }),
     onEndpointState: (endpoint, state) => telemetry.endpointState(endpoint, state),
     onProviderState: (provider, problem) => {
+      if (switchedOff.has(provider)) return
       say(problem === undefined ? `${provider} answers` : `warning: ${provider} is left out for now: ${problem}`)
     },
   })
@@ -101,11 +108,9 @@ export async function startHost(options: HostOptions): Promise<Host> {
       const refused = changedForGood(config, next)
       if (refused !== undefined) throw new Error(refused)
       const nextRows = fileRows(next, env, dir, storage.directory)
-      const nextProviders = await providers.open(next, dir)
-      for (const { provider, problem } of nextProviders.problems)
-        say(`warning: the provider ${provider} is switched off: ${problem}`)
+      const nextProviders = await openProviders(next)
       storage.directory.setFileRows(nextRows.tenants, nextRows.keys)
-      gateway.reload(next, nextProviders.providers)
+      gateway.reload(next, nextProviders)
       const nextTls = readTls(next)
       if (nextTls !== undefined) gateway.setTls(nextTls.cert, nextTls.key)
       config = next
@@ -121,7 +126,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       ? watchFiles([source.path, config.tls?.cert, config.tls?.key], () => void reload())
       : undefined
   const control = await startControlSocket(config.dataDir, {
-    ...operationsOn(storage, systemClock),
+    ...operationsOn(storage, systemClock, () => config),
     reload: async () => ({ reloaded: await reload() }),
     status: () => ({
       openRequests: gateway.openRequests,

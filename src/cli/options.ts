@@ -1,5 +1,6 @@
 import { type ParseArgsOptionsConfig, parseArgs } from 'node:util'
 import type { TenantLimits } from '../config/config.ts'
+import { nearest } from '../config/nearest.ts'
 import { UsageError } from './command.ts'
 
 /** Reads options and words; what is not known is a usage error. */
@@ -7,12 +8,44 @@ export function readOptions<O extends ParseArgsOptionsConfig>(args: readonly str
   try {
     return parseArgs({ args: [...args], options, allowPositionals: true })
   } catch (error) {
-    throw new UsageError((error as Error).message.split('. ')[0] as string)
+    throw new UsageError(optionProblem(error as NodeJS.ErrnoException, Object.keys(options)))
   }
+}
+
+function optionProblem({ code, message }: NodeJS.ErrnoException, known: readonly string[]): string {
+  const [, option = ''] = /'(?:-\w, )?(--?[^ '=]+)/.exec(message) ?? []
+  if (code === 'ERR_PARSE_ARGS_UNKNOWN_OPTION') {
+    const meant = nearest(option.replace(/^-+/, ''), known)
+    return `there is no option ${option}${meant === undefined ? '' : `; did you mean --${meant}?`}`
+  }
+  if (code === 'ERR_PARSE_ARGS_INVALID_OPTION_VALUE')
+    return `${option} takes ${/does not take/.test(message) ? 'no' : 'a'} value`
+  return message
+}
+
+/** The first word, which says what to do: one of `actions`, or a usage error that names them. */
+export function actionIn<A extends string>(
+  words: readonly string[],
+  actions: readonly A[],
+): { readonly action: A; readonly rest: readonly string[] } {
+  const [word, ...rest] = words
+  const action = actions.find((one) => one === word)
+  if (action !== undefined) return { action, rest }
+  if (word === undefined) throw new UsageError(`say what to do: ${listed(actions)}`)
+  const meant = nearest(word, actions)
+  throw new UsageError(
+    `there is no action ${word}; ${meant === undefined ? `there is ${listed(actions)}` : `did you mean ${meant}?`}`,
+  )
+}
+
+function listed(words: readonly string[]): string {
+  return words.length < 2 ? words.join('') : `${words.slice(0, -1).join(', ')} or ${words.at(-1)}`
 }
 
 /** The options that name a data directory. */
 export const dataOptions = { data: { type: 'string' }, config: { type: 'string' } } as const
+
+export const dataHelp = `  --config FILE, --data DIR   whose data (default: $SPILLWAY_CONFIG, else ./spillway.yaml, else the demo's)`
 
 export const limitOptions = {
   'tokens-per-minute': { type: 'string' },
@@ -20,6 +53,14 @@ export const limitOptions = {
   'concurrent-requests': { type: 'string' },
   'budget-usd-per-month': { type: 'string' },
 } as const
+
+/** The lines of `--help` on limits of `whom`. */
+export function limitHelp(whom: string): string {
+  return `  --tokens-per-minute N       limits of ${whom}; those not given are off
+  --requests-per-minute N
+  --concurrent-requests N
+  --budget-usd-per-month N`
+}
 
 type LimitValues = { readonly [Name in keyof typeof limitOptions]?: string | undefined }
 

@@ -29,7 +29,7 @@ export function openTerminal({ env, cwd, json, stdout, stderr }: TerminalOptions
     event(value) {
       if (json) stdout.write(`${JSON.stringify(value)}\n`)
     },
-    table,
+    table: (columns, rows) => table(columns, rows, painted(2)),
     progress: (label, total) =>
       json ? silent : stderr.isTTY === true && color ? bar(stderr, label, total) : plainProgress(stderr, label, total),
     bold: painted(1),
@@ -40,12 +40,16 @@ export function openTerminal({ env, cwd, json, stdout, stderr }: TerminalOptions
 }
 
 /** Columns as wide as their widest cell; what looks like a number stands to the right. */
-function table(columns: readonly string[], rows: readonly (readonly string[])[]): string {
+function table(
+  columns: readonly string[],
+  rows: readonly (readonly string[])[],
+  head: (text: string) => string,
+): string {
   const widths = columns.map((name, index) => Math.max(name.length, ...rows.map((row) => (row[index] ?? '').length)))
   const right = columns.map(
     (_, index) =>
-      rows.length > 0 &&
-      rows.every((row) => /^[-+$]?[\d.,]*\s?[%a-zµ]{0,3}$/i.test(row[index] ?? '') && /\d/.test(row[index] ?? '')),
+      rows.some((row) => /\d/.test(row[index] ?? '')) &&
+      rows.every((row) => /^([-+$]?\d[\d.,]*\s?[%a-zµ]{0,3}|-?)$/i.test(row[index] ?? '')),
   )
   const line = (cells: readonly string[]) =>
     cells
@@ -54,7 +58,7 @@ function table(columns: readonly string[], rows: readonly (readonly string[])[])
       )
       .join('  ')
       .trimEnd()
-  return [line(columns), ...rows.map(line)].join('\n')
+  return [head(line(columns)), ...rows.map(line)].join('\n')
 }
 
 const silent: Progress = { update: () => {}, end: () => {} }

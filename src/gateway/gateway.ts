@@ -53,6 +53,8 @@ export class Gateway {
   readonly #house: RelayHouse
   /** Unique over restarts and replicas: 48 random bits, then a count. */
   readonly #idPrefix = `req_${randomBytes(6).toString('hex')}`
+  /** Resolves once every provider was tried once. */
+  firstProbe: Promise<void> = Promise.resolve()
   #front: Front | undefined
   #plane: Plane
   #requests = 0
@@ -106,7 +108,7 @@ export class Gateway {
       nowMs: () => clock.nowMs(),
       handler: (exchange, refusal) => gateway.#handle(exchange, refusal),
     })
-    void gateway.#prober.watch(gateway.#plane).then(() => {
+    gateway.firstProbe = gateway.#prober.watch(gateway.#plane).then(() => {
       gateway.#probed = true
     })
     return gateway

@@ -2,21 +2,22 @@ import path from 'node:path'
 import { parseConfig } from '../../config/parse.ts'
 import { type Command, UsageError } from '../command.ts'
 import { configFile, issueLines, readText } from '../config-source.ts'
-import { readOptions } from '../options.ts'
+import { actionIn, readOptions } from '../options.ts'
 import { missingSecrets } from '../secrets.ts'
 
 export const command: Command = {
   name: 'config',
   summary: 'check a configuration',
-  usage: `spillway config check [FILE | --config FILE]
+  usage: `spillway config check [FILE]
 
-Checks a configuration (default: ./spillway.yaml) and that every secret it names is there. Lists every mistake at once;
-exit code 1 where there is one.`,
+Checks a configuration, and that every secret it names is there. Lists every mistake at once; exit code 1 where there
+is one.
+
+  FILE            (default: $SPILLWAY_CONFIG, else ./spillway.yaml; --config FILE is the same)`,
   async run(args, terminal) {
     const { values, positionals } = readOptions(args, { config: { type: 'string' } })
-    const [action, named, extra] = positionals
-    if (action !== 'check')
-      throw new UsageError(action === undefined ? 'say what to do: check' : `there is no action ${action}`)
+    const { rest } = actionIn(positionals, ['check'])
+    const [named, extra] = rest
     if (extra !== undefined || (named !== undefined && values.config !== undefined))
       throw new UsageError(`unexpected ${JSON.stringify(extra ?? named)}`)
     const file = configFile(named ?? values.config, terminal)

@@ -1,9 +1,11 @@
 import path from 'node:path'
 import { type Command, type Terminal, UsageError } from '../command.ts'
+import { spelled } from '../command-line.ts'
 import { askVendor, type DemoDirectory, readDirectory } from '../demo-control.ts'
 import { startDemoClouds } from '../demo-process.ts'
-import { durationMs, oneWord, positive, readOptions } from '../options.ts'
+import { actionIn, durationMs, noWords, oneWord, positive, readOptions } from '../options.ts'
 
+const forMsMax = 86_400_000
 const faults = ['down', 'slow', '429', 'reset', 'stall']
 
 export const command: Command = {
@@ -28,17 +30,20 @@ fall silent. Without --for it stays so until heal.
       for: { type: 'string' },
     })
     const dir = path.resolve(terminal.cwd, values.dir ?? 'data/demo')
-    const [action, ...words] = positionals
+    const { action, rest } = actionIn(positionals, ['clouds', 'fail', 'heal', 'status'])
     switch (action) {
       case 'clouds':
+        noWords(rest)
         return runClouds(dir, positive('speed', values.speed) ?? 1, terminal)
       case 'fail': {
         const how = values.how ?? 'down'
         if (!faults.includes(how)) throw new UsageError(`--how takes ${faults.join(', ')}, not ${JSON.stringify(how)}`)
-        const [vendor, country] = placeIn(oneWord(words, 'VENDOR/COUNTRY'))
         const forMs = durationMs('for', values.for)
+        if (forMs !== undefined && forMs > forMsMax) throw new UsageError('--for takes 24h at most')
+        const [vendor, country] = placeIn(oneWord(rest, 'the cloud, as VENDOR/COUNTRY,'))
         await tell(dir, vendor, 'fail', { country, how, ...(forMs !== undefined && { forMs }) })
-        const until = forMs === undefined ? `until: spillway demo heal ${vendor}/${country}` : `for ${forMs / 1000} s`
+        const until =
+          forMs === undefined ? `until ${spelled(`demo heal ${vendor}/${country}`)}` : `for ${forMs / 1000} s`
         terminal.result(
           { vendor, country, how, forMs: forMs ?? null },
           `${vendor} in ${country} is ${described[how] ?? how}, ${until}`,
@@ -46,8 +51,8 @@ fall silent. Without --for it stays so until heal.
         return 0
       }
       case 'heal': {
-        const [word] = words
-        const place = word === undefined ? undefined : placeIn(oneWord(words, 'VENDOR/COUNTRY'))
+        const [word] = rest
+        const place = word === undefined ? undefined : placeIn(oneWord(rest, 'the cloud'))
         const vendors = place === undefined ? Object.keys(directoryIn(dir).control) : [place[0]]
         for (const vendor of vendors) await tell(dir, vendor, 'heal', place === undefined ? {} : { country: place[1] })
         terminal.result(
@@ -57,6 +62,7 @@ fall silent. Without --for it stays so until heal.
         return 0
       }
       case 'status': {
+        noWords(rest)
         const rows: string[][] = []
         const all: unknown[] = []
         for (const vendor of Object.keys(directoryIn(dir).control)) {
@@ -74,10 +80,6 @@ fall silent. Without --for it stays so until heal.
         terminal.result(all, terminal.table(['cloud', 'country', 'port', 'slots in use', 'state'], rows))
         return 0
       }
-      default:
-        throw new UsageError(
-          action === undefined ? 'say what to do: clouds, fail, heal or status' : `there is no action ${action}`,
-        )
     }
   },
 }
@@ -145,6 +147,6 @@ async function tell(
 
 function notRunning(dir: string): Error {
   return new Error(
-    `no demo clouds are running with their files in ${dir}; start them with spillway up --demo, or name the folder with --dir`,
+    `no demo clouds are running with their files in ${dir}; start them with ${spelled('up --demo')}, or name the folder with --dir`,
   )
 }

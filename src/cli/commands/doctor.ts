@@ -3,7 +3,7 @@ import type { AnswerSink, Provider } from '../../adapters/providers/provider.ts'
 import { endpointsOf, type PlacedEndpoint } from '../../config/endpoints.ts'
 import type { Command } from '../command.ts'
 import { configFile, loadConfig } from '../config-source.ts'
-import { readOptions } from '../options.ts'
+import { noWords, readOptions } from '../options.ts'
 import { ProviderSet } from '../providers.ts'
 
 const probeMs = 5_000
@@ -18,7 +18,8 @@ For each endpoint of the configuration: can its provider be reached, are the cre
 how soon comes the first token, which country and sub-processor does the file say it is. Asks each model for one token;
 --no-ask leaves that out. Exit code 1 where something is wrong.`,
   async run(args, terminal) {
-    const { values } = readOptions(args, { config: { type: 'string' }, 'no-ask': { type: 'boolean' } })
+    const { values, positionals } = readOptions(args, { config: { type: 'string' }, 'no-ask': { type: 'boolean' } })
+    noWords(positionals)
     const file = configFile(values.config, terminal)
     const { config } = loadConfig({ kind: 'file', path: file })
     const set = new ProviderSet(terminal.env)

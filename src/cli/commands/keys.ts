@@ -1,6 +1,17 @@
 import { type Command, UsageError } from '../command.ts'
 import { withData } from '../control.ts'
-import { dataOptions, limitOptions, limitsIn, oneWord, readOptions } from '../options.ts'
+import {
+  actionIn,
+  dataHelp,
+  dataOptions,
+  limitHelp,
+  limitOptions,
+  limitsIn,
+  noWords,
+  oneWord,
+  readOptions,
+} from '../options.ts'
+import { minuteOf } from '../wall-time.ts'
 
 export const command: Command = {
   name: 'keys',
@@ -11,11 +22,10 @@ spillway keys revoke KEY-ID
 
 A key is shown once, when it is made. A revoked key is refused within a second.
 
-  --tenant ID                   whose key it is
-  --label TEXT                  what it is for
-  --tokens-per-minute N, --requests-per-minute N, --concurrent-requests N, --budget-usd-per-month N
-                                limits of this key, beside those of its tenant
-  --config FILE, --data DIR     whose data (default: ./spillway.yaml, else the demo's)`,
+  --tenant ID                 whose key it is
+  --label TEXT                what it is for
+${limitHelp('this key, beside those of its tenant')}
+${dataHelp}`,
   async run(args, terminal) {
     const { values, positionals } = readOptions(args, {
       ...dataOptions,
@@ -23,9 +33,10 @@ A key is shown once, when it is made. A revoked key is refused within a second.
       tenant: { type: 'string' },
       label: { type: 'string' },
     })
-    const [action, ...words] = positionals
+    const { action, rest } = actionIn(positionals, ['create', 'list', 'revoke'])
     switch (action) {
       case 'create': {
+        noWords(rest)
         if (values.tenant === undefined) throw new UsageError('--tenant ID is missing')
         const options = { tenant: values.tenant, label: values.label ?? '', limits: limitsIn(values) }
         const made = await withData(values, terminal, (call) => call('keys.create', options))
@@ -36,38 +47,30 @@ A key is shown once, when it is made. A revoked key is refused within a second.
         return 0
       }
       case 'list': {
+        noWords(rest)
         const keys = await withData(values, terminal, (call) => call('keys.list', null))
         const rows = keys.map((key) => [
           key.id,
           key.tenant,
           key.label,
           `…${key.hint}`,
-          key.createdWallMs === 0 ? '' : day(key.createdWallMs),
-          key.revokedWallMs === null ? '' : day(key.revokedWallMs),
-          key.origin === 'file' ? 'file' : '',
+          key.origin === 'file' ? 'in the file' : minuteOf(key.createdWallMs),
+          key.revokedWallMs === null ? '' : minuteOf(key.revokedWallMs),
         ])
         terminal.result(
           keys,
           keys.length === 0
-            ? 'no keys'
-            : terminal.table(['id', 'tenant', 'label', 'ends in', 'created', 'revoked', 'from'], rows),
+            ? 'no keys; make one: spillway keys create --tenant ID'
+            : terminal.table(['id', 'tenant', 'label', 'ends in', 'made (UTC)', 'revoked (UTC)'], rows),
         )
         return 0
       }
       case 'revoke': {
-        const id = oneWord(words, 'the id of the key')
+        const id = oneWord(rest, 'the id of the key')
         await withData(values, terminal, (call) => call('keys.revoke', id))
         terminal.result({ id, revoked: true }, `${id} is revoked`)
         return 0
       }
-      default:
-        throw new UsageError(
-          action === undefined ? 'say what to do: create, list or revoke' : `there is no action ${action}`,
-        )
     }
   },
-}
-
-function day(wallMs: number): string {
-  return new Date(wallMs).toISOString().slice(0, 16).replace('T', ' ')
 }

@@ -61,12 +61,12 @@ export async function serve(source: ConfigSource, terminal: Terminal, demo: Demo
   // A log collector reads stdout, a person looks at a terminal: each gets what it can use.
   const logRequests = process.stdout.isTTY !== true
   const host = await startHost({ source, env: terminal.env, say: (line) => terminal.err(line), logRequests })
-  const { text, facts } = await banner(host, terminal, demo)
+  const { text, facts } = await banner(host, terminal, source, demo)
   if (terminal.json) terminal.event(facts)
   else if (logRequests) terminal.err(text)
   else terminal.out(text)
   process.on('SIGHUP', () => void host.reload())
-  const reason = await Promise.race([nextSignal(), host.failed])
+  const reason = await Promise.race([firstSignal(), host.failed])
   if (reason !== undefined) {
     terminal.err(`spillway: ${reason}; the process ends so that nothing is lost`)
     return 1
@@ -78,22 +78,22 @@ export async function serve(source: ConfigSource, terminal: Terminal, demo: Demo
       `finishing ${openRequests} open ${openRequests === 1 ? 'request' : 'requests'} (up to ${seconds} s; Ctrl-C again ends at once) …`,
     )
   }
-  void nextSignal().then(() => process.exit(1))
   await host.stop()
+  terminal.err('stopped')
   return 0
 }
 
 /** Under npm one Ctrl-C comes several times: from the terminal, from npm, from the script in between. */
 const copiesMs = 300
-let signalledMs = Number.NEGATIVE_INFINITY
 
-/** Resolves at the next SIGINT or SIGTERM that is not a copy of the one before. */
-function nextSignal(): Promise<undefined> {
+/** Resolves at the first SIGINT or SIGTERM; the next one that is not a copy of it ends the process at once. */
+function firstSignal(): Promise<undefined> {
+  let firstMs: number | undefined
   return new Promise((resolve) => {
     const onSignal = (): void => {
       const nowMs = performance.now()
-      if (nowMs - signalledMs < copiesMs) return
-      signalledMs = nowMs
+      if (firstMs !== undefined && nowMs - firstMs > copiesMs) process.exit(1)
+      firstMs ??= nowMs
       resolve(undefined)
     }
     for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)

@@ -1,24 +1,27 @@
 import type { UsageQuery, UsageRow } from '../../adapters/storage/storage.ts'
-import { type Command, UsageError } from '../command.ts'
+import { type Command, type Progress, type Terminal, UsageError } from '../command.ts'
 import { withData } from '../control.ts'
-import { dataOptions, oneWord, readOptions } from '../options.ts'
+import { actionIn, dataHelp, dataOptions, noWords, oneWord, readOptions } from '../options.ts'
+import { isoOf } from '../wall-time.ts'
 
 const groups = ['tenant', 'key', 'model', 'country', 'sub-processor', 'endpoint', 'day', 'state'] as const
-type Group = (typeof groups)[number]
 
 export const command: Command = {
   name: 'usage',
   summary: 'what was used, by whom, where, for how much',
   usage: `spillway usage [--by tenant,model] [--from DATE] [--to DATE] [--tenant ID]
 spillway usage request ID
-spillway usage export [--tenant ID] [--csv]
+spillway usage export [--tenant ID]
 spillway usage rebuild
 
-  --by LIST                     of ${groups.join(', ')} (default: tenant,model)
-  --from DATE, --to DATE        UTC, such as 2026-11-01 (to: not included)
-  --config FILE, --data DIR     whose data (default: ./spillway.yaml, else the demo's)
+Sums of requests, tokens and cost; or one request, by the x-request-id of its answer; or every request as CSV.
+rebuild throws the ledger away and makes it again from the journal.
 
-rebuild throws the ledger away and makes it again from the journal.`,
+  --by LIST                   of ${groups.join(', ')}
+                              (default: tenant,model)
+  --from DATE, --to DATE      UTC, such as 2026-11-01 (to: not included)
+  --tenant ID                 only this one
+${dataHelp}`,
   async run(args, terminal) {
     const { values, positionals } = readOptions(args, {
       ...dataOptions,
@@ -26,58 +29,94 @@ rebuild throws the ledger away and makes it again from the journal.`,
       from: { type: 'string' },
       to: { type: 'string' },
       tenant: { type: 'string' },
-      csv: { type: 'boolean' },
     })
-    const [action, ...words] = positionals
+    if (positionals.length === 0) {
+      const query = queryOf(values)
+      const sums = await withData(values, terminal, (call) => call('usage.sum', query))
+      terminal.result(sums, sums.length === 0 ? 'nothing was used' : sumTable(sums, query.groupBy, terminal))
+      return 0
+    }
+    const { action, rest } = actionIn(positionals, ['request', 'export', 'rebuild'])
     switch (action) {
-      case undefined: {
-        const query = queryOf(values)
-        const sums = await withData(values, terminal, (call) => call('usage.sum', query))
-        const rows = sums.map((sum) => [
-          ...query.groupBy.map((name) => sum.group[name] ?? ''),
-          String(sum.requests),
-          String(sum.inputTokens),
-          String(sum.cachedInputTokens),
-          String(sum.outputTokens),
-          sum.usd.toFixed(6),
-        ])
-        terminal.result(
-          sums,
-          rows.length === 0
-            ? 'nothing was used'
-            : terminal.table([...query.groupBy, 'requests', 'input', 'cached', 'output', 'USD'], rows),
-        )
-        return 0
-      }
       case 'request': {
-        const id = oneWord(words, 'the id of the request')
+        const id = oneWord(rest, 'the id of the request')
         const row = await withData(values, terminal, (call) => call('usage.request', id))
         if (row === null)
           throw new Error(`there is no request ${id} in the ledger; its id is the x-request-id of the answer`)
-        terminal.result(
-          row,
-          Object.entries(row)
-            .map(([name, value]) => `${name.padEnd(18)} ${String(value ?? '-')}`)
-            .join('\n'),
-        )
+        terminal.result(row, requestText(row))
         return 0
       }
       case 'export': {
+        noWords(rest)
         const rows = await withData(values, terminal, (call) => call('usage.export', values.tenant ?? null))
         terminal.result(rows, csv(rows))
         return 0
       }
       case 'rebuild': {
-        const progress = terminal.progress('rebuilding the ledger', 1)
-        const made = await withData(values, terminal, (call) => call('usage.rebuild', null))
-        progress.end()
-        terminal.result(made, `the ledger was made again from the journal: ${made.requests} requests`)
+        noWords(rest)
+        let progress: Progress | undefined
+        const made = await withData(values, terminal, (call) =>
+          call('usage.rebuild', null, (done, total) => {
+            progress ??= terminal.progress('rebuilding the ledger, segment', total)
+            progress.update(done)
+          }),
+        )
+        progress?.end()
+        terminal.result(
+          made,
+          `the ledger was made again from the journal; it holds ${made.requests} ${made.requests === 1 ? 'request' : 'requests'}`,
+        )
         return 0
       }
-      default:
-        throw new UsageError(`there is no action ${action}`)
     }
   },
+}
+
+type Sums = readonly {
+  readonly group: Readonly<Record<string, string>>
+  readonly requests: number
+  readonly inputTokens: number
+  readonly cachedInputTokens: number
+  readonly outputTokens: number
+  readonly usd: number
+}[]
+
+function sumTable(sums: Sums, groupBy: readonly string[], terminal: Terminal): string {
+  const cells = ({ requests, inputTokens, cachedInputTokens, outputTokens, usd }: Omit<Sums[number], 'group'>) => [
+    String(requests),
+    String(inputTokens),
+    String(cachedInputTokens),
+    String(outputTokens),
+    usd.toFixed(6),
+  ]
+  const total = { requests: 0, inputTokens: 0, cachedInputTokens: 0, outputTokens: 0, usd: 0 }
+  for (const sum of sums) {
+    total.requests += sum.requests
+    total.inputTokens += sum.inputTokens
+    total.cachedInputTokens += sum.cachedInputTokens
+    total.outputTokens += sum.outputTokens
+    total.usd += sum.usd
+  }
+  const rows = sums.map((sum) => [...groupBy.map((name) => sum.group[name] ?? ''), ...cells(sum)])
+  if (sums.length > 1) rows.push([...groupBy.map((_, index) => (index === 0 ? 'total' : '')), ...cells(total)])
+  return terminal.table([...groupBy, 'requests', 'input tokens', 'of them cached', 'output tokens', 'USD'], rows)
+}
+
+function requestText(row: UsageRow): string {
+  const place = row.endpoint === null ? 'no place' : `${row.endpoint} (${row.subProcessor}, ${row.country})`
+  const tries = row.attempts === 1 ? '1 try' : `${row.attempts} tries`
+  const tokens = `${row.inputTokens} in (${row.cachedInputTokens} cached), ${row.outputTokens} out${row.estimated ? ', estimated' : ''}`
+  const lines = [
+    ['request', row.id],
+    ['at', isoOf(row.wallMs)],
+    ['tenant', `${row.tenant}, key ${row.keyId}`],
+    ['model', row.model],
+    ['ended', `${row.state}, status ${row.status}${row.code === null ? '' : `, ${row.code}`}`],
+    ['served by', `${place}, ${tries}`],
+    ['tokens', tokens],
+    ['cost', `$${usdOf(row)}`],
+  ]
+  return lines.map(([name = '', value]) => `${name.padEnd(10)} ${value}`).join('\n')
 }
 
 function queryOf(values: {
@@ -89,7 +128,7 @@ function queryOf(values: {
   const groupBy = (values.by ?? 'tenant,model').split(',').map((name) => {
     const group = groups.find((known) => known === name.trim())
     if (group === undefined) throw new UsageError(`--by takes ${groups.join(', ')}, not ${JSON.stringify(name)}`)
-    return group satisfies Group
+    return group
   })
   const fromWallMs = dateMs('from', values.from)
   const toWallMs = dateMs('to', values.to)
@@ -109,30 +148,38 @@ function dateMs(name: string, text: string | undefined): number | undefined {
   return value
 }
 
+/** Exact: nano-dollars are whole. */
+function usdOf({ nanoUsd }: UsageRow): string {
+  return (nanoUsd / 1e9).toFixed(9)
+}
+
+const columns: readonly (readonly [name: string, cell: (row: UsageRow) => unknown])[] = [
+  ['id', ({ id }) => id],
+  ['time', ({ wallMs }) => isoOf(wallMs)],
+  ['tenant', ({ tenant }) => tenant],
+  ['key', ({ keyId }) => keyId],
+  ['model', ({ model }) => model],
+  ['state', ({ state }) => state],
+  ['status', ({ status }) => status],
+  ['code', ({ code }) => code],
+  ['endpoint', ({ endpoint }) => endpoint],
+  ['sub_processor', ({ subProcessor }) => subProcessor],
+  ['country', ({ country }) => country],
+  ['attempts', ({ attempts }) => attempts],
+  ['input_tokens', ({ inputTokens }) => inputTokens],
+  ['cached_input_tokens', ({ cachedInputTokens }) => cachedInputTokens],
+  ['output_tokens', ({ outputTokens }) => outputTokens],
+  ['token_source', ({ source }) => source],
+  ['estimated', ({ estimated }) => estimated],
+  ['usd', usdOf],
+]
+
 function csv(rows: readonly UsageRow[]): string {
-  const columns = [
-    'id',
-    'wallMs',
-    'tenant',
-    'keyId',
-    'model',
-    'state',
-    'source',
-    'estimated',
-    'inputTokens',
-    'cachedInputTokens',
-    'outputTokens',
-    'nanoUsd',
-    'attempts',
-    'endpoint',
-    'subProcessor',
-    'country',
-    'status',
-    'code',
-  ] as const
-  const cell = (value: unknown) => {
+  const cell = (value: unknown): string => {
     const text = String(value ?? '')
     return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
   }
-  return [columns.join(','), ...rows.map((row) => columns.map((name) => cell(row[name])).join(','))].join('\n')
+  return [columns.map(([name]) => name), ...rows.map((row) => columns.map(([, read]) => cell(read(row))))]
+    .map((cells) => cells.join(','))
+    .join('\n')
 }
