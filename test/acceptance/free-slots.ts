@@ -1,17 +1,19 @@
 import type { FaultChange, ServedRequest } from '../../demo/cloud-log.ts'
 
-/** A cloud in a country that serves the model in question. */
+/** A cloud in a country. */
 export interface Place {
   readonly cloud: string
   readonly country: string
   readonly slots: number
+  /** As callers name them. */
+  readonly models: readonly string[]
 }
 
 /**
  * A slot counts as free for a request that failed only if it was free this long before: news takes a moment to travel
  * from a cloud through the gateway to a client, on a machine that has other things to do.
  */
-export const newsMs = 100
+export const newsMs = 50
 
 /** Something that holds from one moment to the next change. */
 interface Step<T> {

@@ -1,17 +1,18 @@
 import { describe, expect, test } from 'vitest'
 import type { FaultChange, ServedRequest } from '../../demo/cloud-log.ts'
 import type { UsageRow } from '../../src/adapters/storage/storage.ts'
-import type { ReplayResult } from '../../src/cli/replay/sender.ts'
-import { type Books, join, type ViolationKind } from './join.ts'
+import { type Asked, type Books, join, type ViolationKind } from './join.ts'
 
 const startMs = 1_000_000
 
-const result = (change: Partial<ReplayResult> = {}): ReplayResult => ({
+const result = (change: Partial<Asked> = {}): Asked => ({
+  model: 'chat-large',
   index: 0,
   key: 0,
   requestId: 'req_1',
   status: 200,
   code: null,
+  message: null,
   endpoint: 'chat-large/microsoft-gb',
   country: 'GB',
   attempts: 1,
@@ -82,8 +83,8 @@ const books = (change: Partial<Books> = {}): Books => ({
     { id: 'anywhere', countries: 'any', subProcessors: 'any' },
   ],
   places: [
-    { cloud: 'microsoft', country: 'GB', slots: 1 },
-    { cloud: 'microsoft', country: 'US', slots: 1 },
+    { cloud: 'microsoft', country: 'GB', slots: 1, models: ['chat-large'] },
+    { cloud: 'microsoft', country: 'US', slots: 1, models: ['chat-large'] },
   ],
   windowTokens: 64,
   ...change,
@@ -91,9 +92,7 @@ const books = (change: Partial<Books> = {}): Books => ({
 
 const cutResult = { ended: 'cut-with-error-event', errorEvents: 1, done: false, code: 'upstream_stream_cut' } as const
 const cutRow = { state: 'partial', source: 'counted', estimated: true, inputTokens: 97, cachedInputTokens: 0 } as const
-const cut = (
-  change: { result?: Partial<ReplayResult>; served?: Partial<ServedRequest>; row?: Partial<UsageRow> } = {},
-) =>
+const cut = (change: { result?: Partial<Asked>; served?: Partial<ServedRequest>; row?: Partial<UsageRow> } = {}) =>
   books({
     results: [result({ ...cutResult, contentEvents: 30, ...change.result })],
     served: [served({ ended: 'reset', completionTokens: 33, ...change.served })],
@@ -104,7 +103,7 @@ const refusal = { status: 503, code: 'unavailable', retryAfter: '5', ended: 'ref
 const refusedRow = { state: 'refused', source: null, status: 503, inputTokens: 0, outputTokens: 0 } as const
 const down: FaultChange = { kind: 'fault', cloud: 'microsoft', country: 'GB', how: 'down', atMs: startMs - 500 }
 /** The only place of this tenant is down. */
-const refused = (change: Partial<Books> & { result?: Partial<ReplayResult> } = {}) =>
+const refused = (change: Partial<Books> & { result?: Partial<Asked> } = {}) =>
   books({
     results: [result({ ...refusal, ...change.result })],
     served: [],
@@ -208,16 +207,20 @@ describe('a free slot', () => {
   const failedMs = startMs + 1_000
 
   test('is not one that another request held until just before', () => {
-    const holder = served({ requestId: 'req_2', startMs, endMs: failedMs - 50 })
+    const holder = served({ requestId: 'req_2', startMs, endMs: failedMs - 25 })
     const forged = refused({ faults: [], served: [holder] })
     expect(kinds(forged)).not.toContain('failed-with-room')
-    const earlier = { ...holder, endMs: failedMs - 150 }
+    const earlier = { ...holder, endMs: failedMs - 75 }
     expect(kinds({ ...forged, served: [earlier] })).toContain('failed-with-room')
   })
 
   test('is not one whose place came back just before', () => {
-    const back: FaultChange = { ...down, how: null, atMs: failedMs - 50 }
+    const back: FaultChange = { ...down, how: null, atMs: failedMs - 25 }
     expect(kinds(refused({ faults: [down, back] }))).not.toContain('failed-with-room')
+  })
+
+  test('is none where the place does not serve the model', () => {
+    expect(kinds(refused({ faults: [], result: { model: 'chat-small' } }))).not.toContain('failed-with-room')
   })
 
   test.each(['down', 'reset', 'stall', '429'] as const)('is none while the place fails with %s', (how) => {
@@ -231,7 +234,7 @@ describe('a free slot', () => {
 
   test('of two at a place is left while only one is taken', () => {
     const holder = served({ requestId: 'req_2', startMs, endMs: failedMs + 500 })
-    const places = [{ cloud: 'microsoft', country: 'GB', slots: 2 }]
+    const places = [{ cloud: 'microsoft', country: 'GB', slots: 2, models: ['chat-large'] }]
     expect(kinds(refused({ faults: [], served: [holder] }))).not.toContain('failed-with-room')
     expect(kinds(refused({ faults: [], served: [holder], places }))).toContain('failed-with-room')
   })

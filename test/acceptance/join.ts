@@ -3,6 +3,11 @@ import type { UsageRow } from '../../src/adapters/storage/storage.ts'
 import type { ReplayResult } from '../../src/cli/replay/sender.ts'
 import { FreeSlots, type Place } from './free-slots.ts'
 
+/** A request as its client saw it end. */
+export interface Asked extends ReplayResult {
+  readonly model: string
+}
+
 /** What a tenant agreed to, as the check itself wrote it down. */
 export interface TenantTerms {
   readonly id: string
@@ -13,7 +18,7 @@ export interface TenantTerms {
 /** Three accounts of the same requests, each kept by another party, and what the check knows beforehand. */
 export interface Books {
   /** By the clients. */
-  readonly results: readonly ReplayResult[]
+  readonly results: readonly Asked[]
   /** By the clouds. */
   readonly served: readonly ServedRequest[]
   readonly faults: readonly FaultChange[]
@@ -137,11 +142,12 @@ class Join {
     else if (!isLawful(tenant, line)) this.#report('outside-terms', id, `${tenant.id} does not allow ${place}`)
   }
 
-  #checkFailed(result: ReplayResult): void {
-    const { status, code, retryAfter, sentMs, endMs, key } = result
+  #checkFailed(result: Asked): void {
+    const { status, code, retryAfter, sentMs, endMs, key, model } = result
     const id = idOf(result)
     const tenant = this.#books.tenants[key] as TenantTerms
-    const room = this.#freeSlots.find(sentMs + endMs, (place) => isLawful(tenant, place))
+    const mayServe = (place: Place) => place.models.includes(model) && isLawful(tenant, place)
+    const room = this.#freeSlots.find(sentMs + endMs, mayServe)
     if (room !== undefined)
       this.#report('failed-with-room', id, `${code ?? result.ended} while ${room.cloud} in ${room.country} had room`)
     const mayComeBack = status === 429 || status === 503 || status === 504
@@ -151,7 +157,7 @@ class Join {
     if (result.requestId !== null && !this.#rows.has(id)) this.#report('not-in-ledger', id, `was refused as ${code}`)
   }
 
-  #checkWhole(result: ReplayResult): void {
+  #checkWhole(result: Asked): void {
     const id = idOf(result)
     const row = this.#rows.get(id)
     if (row === undefined) return this.#report('not-in-ledger', id, 'a whole answer was given')
@@ -175,7 +181,7 @@ class Join {
     this.#checkPlace(id, row, line)
   }
 
-  #checkCut(result: ReplayResult): void {
+  #checkCut(result: Asked): void {
     const id = idOf(result)
     const { errorEvents, done, ended, contentEvents } = result
     if (ended !== 'cut-with-error-event' || errorEvents !== 1 || done)
@@ -202,7 +208,7 @@ function idOf({ requestId, index }: ReplayResult): string {
 }
 
 /** The check's own reading of the terms: the gateway's is what is checked. */
-function isLawful({ countries, subProcessors }: TenantTerms, line: { cloud: string; country: string }): boolean {
+export function isLawful({ countries, subProcessors }: TenantTerms, line: { cloud: string; country: string }): boolean {
   return (
     (countries === 'any' || countries.includes(line.country)) &&
     (subProcessors === 'any' || subProcessors.includes(line.cloud))

@@ -2,10 +2,10 @@ import { Agent, type IncomingMessage, request } from 'node:http'
 import { Agent as TlsAgent, request as tlsRequest } from 'node:https'
 import { seededRandom } from '../../core/random.ts'
 import { requestBody } from './prompt.ts'
-import { StreamReader } from './stream-reader.ts'
+import { type StreamError, StreamReader, streamErrorOf } from './stream-reader.ts'
 import type { TraceRequest } from './trace.ts'
 
-/** `cut-with-error-event`: exactly as it should be where a vendor broke off. `cut-without`: the stream just ended. */
+/** `cut-with-error-event`: as it should be where a vendor broke off, an error as the last event. `cut-without`: not so. */
 export type Ending = 'ok' | 'refused' | 'cut-with-error-event' | 'cut-without' | 'unreachable' | 'timeout'
 
 /** How one request went, as its client saw it. */
@@ -16,6 +16,8 @@ export interface ReplayResult {
   readonly requestId: string | null
   readonly status: number
   readonly code: string | null
+  /** In words, where it was refused or cut. */
+  readonly message: string | null
   readonly endpoint: string | null
   readonly country: string | null
   readonly attempts: number
@@ -124,6 +126,7 @@ function sendOne({ options, url, secure, agent, index, key, dueMs }: One): Promi
       over = true
       clearTimeout(timer)
       const { seen } = reader
+      const error = seen.error ?? errorIn(refusal)
       const header = (name: string) => {
         const value = answer?.headers[name]
         return typeof value === 'string' ? value : null
@@ -134,7 +137,8 @@ function sendOne({ options, url, secure, agent, index, key, dueMs }: One): Promi
         key,
         requestId: header('x-request-id'),
         status: answer?.statusCode ?? 0,
-        code: seen.errorCode ?? codeIn(refusal),
+        code: error?.code ?? null,
+        message: error?.message ?? null,
         endpoint: header('x-spillway-endpoint'),
         country: header('x-spillway-country'),
         attempts: Number(header('x-spillway-attempts') ?? 0),
@@ -173,7 +177,7 @@ function sendOne({ options, url, secure, agent, index, key, dueMs }: One): Promi
         incoming.on('close', () => {
           if (!streamed) return finish('refused')
           const { done, errorEvents } = reader.seen
-          finish(done && errorEvents === 0 ? 'ok' : errorEvents > 0 && !done ? 'cut-with-error-event' : 'cut-without')
+          finish(done && errorEvents === 0 ? 'ok' : cutEnding(reader))
         })
       },
     )
@@ -181,19 +185,19 @@ function sendOne({ options, url, secure, agent, index, key, dueMs }: One): Promi
       finish('timeout')
       call.destroy()
     }, options.timeoutMs)
-    call.on('error', () =>
-      finish(
-        answer === undefined ? 'unreachable' : reader.seen.errorEvents > 0 ? 'cut-with-error-event' : 'cut-without',
-      ),
-    )
+    call.on('error', () => finish(answer === undefined ? 'unreachable' : cutEnding(reader)))
     call.end(body)
   })
 }
 
-function codeIn(refusal: string): string | null {
+function cutEnding({ seen }: StreamReader): Ending {
+  return seen.endsInError && !seen.done ? 'cut-with-error-event' : 'cut-without'
+}
+
+function errorIn(refusal: string): StreamError | null {
   try {
-    const { error } = JSON.parse(refusal) as { error?: { code?: unknown } }
-    return error?.code === undefined ? null : String(error.code)
+    const { error } = JSON.parse(refusal) as { error?: unknown }
+    return streamErrorOf(error) ?? null
   } catch {
     return null
   }
