@@ -5,7 +5,7 @@ import type { Provider } from '../adapters/providers/provider.ts'
 import type { Storage } from '../adapters/storage/storage.ts'
 import type { Config } from '../config/config.ts'
 import type { Clock } from '../core/clock.ts'
-import { errorCodes } from '../core/errors.ts'
+import { type ErrorCode, errorCodes } from '../core/errors.ts'
 import type { EndpointHealth } from '../core/events.ts'
 import type { EndpointId } from '../core/ids.ts'
 import { JsonProblem, readJsonString, requestJsonLimits, scanJson } from '../core/json-scan.ts'
@@ -18,13 +18,13 @@ import type { BodyProblem, HttpExchange } from './http/exchange.ts'
 import { Front } from './http/front.ts'
 import { InputEstimate } from './input-estimate.ts'
 import { type Caller, KeyTable } from './key-table.ts'
-import type { Observer } from './observer.ts'
+import type { Observer, RequestSummary } from './observer.ts'
 import { type Access, Plane } from './plane.ts'
 import { Prober } from './prober.ts'
-import { refuse } from './refusal.ts'
+import { refuse, retryCountOf } from './refusal.ts'
 import { Relay, type RelayHouse } from './relay.ts'
 import { readBody } from './request-body.ts'
-import { allowedMethod, routeOf } from './routes.ts'
+import { allowedMethod, isHealthPath, operationOf, routeOf } from './routes.ts'
 
 export interface GatewayOptions {
   readonly config: Config
@@ -107,6 +107,7 @@ export class Gateway {
       limits: config.limits,
       nowMs: () => clock.nowMs(),
       handler: (exchange, refusal) => gateway.#handle(exchange, refusal),
+      unread: (code) => gateway.#unread(code),
     })
     gateway.firstProbe = gateway.#prober.watch(gateway.#plane).then(() => {
       gateway.#probed = true
@@ -173,11 +174,23 @@ export class Gateway {
     this.#dispatcher.eligibilityChanged(plane)
   }
 
+  #nextRequestId(): string {
+    return `${this.#idPrefix}${(++this.#requests).toString(36)}`
+  }
+
+  /** A request that was refused before its head could be read: counted, and named for its answer. */
+  #unread(code: ErrorCode): string {
+    const requestId = this.#nextRequestId()
+    this.#options.observer.finished(refusedSummary(requestId, code))
+    return requestId
+  }
+
   #handle(exchange: HttpExchange, refusal: SpillwayError | undefined): void {
-    const requestId = `${this.#idPrefix}${(++this.#requests).toString(36)}`
+    const requestId = this.#nextRequestId()
     const arrivedMs = this.#options.clock.nowMs()
     this.#guard(exchange, requestId, () => {
-      if (refusal !== undefined) throw refusal
+      // Where all connections are taken, whoever watches over this instance still gets its word.
+      if (refusal !== undefined && !(refusal.code === 'overloaded' && isHealthPath(exchange.path))) throw refusal
       const route = routeOf(exchange)
       switch (route.kind) {
         case 'livez':
@@ -220,7 +233,7 @@ export class Gateway {
       })
     }
     const contentType = exchange.header('content-type')
-    if (contentType !== undefined && !/^application\/json\b/i.test(contentType)) {
+    if (contentType !== undefined && !/^application\/json\s*(?:;|$)/i.test(contentType)) {
       throw new SpillwayError('unsupported_content_type', 'the body must be application/json')
     }
     const { bodyBytesMax } = this.#plane.config.limits
@@ -252,31 +265,17 @@ export class Gateway {
             )
       if (error.code === 'internal_error') process.emitWarning(thrown instanceof Error ? thrown : String(thrown))
       const extra = error.code === 'method_not_allowed' ? ['allow', allowedMethod(exchange.path)] : []
-      const { status } = errorCodes[error.code]
-      // A body that was not read to its end would be taken for the next request.
-      if (status === 413 || status === 408 || status === 431 || caller === undefined) exchange.closeAfter()
+      // A body that is not JSON may be the wrong piece of what the client sends: what follows it is not served.
+      if (error.code === 'invalid_json') exchange.closeAfter()
       if (caller !== undefined) this.#recordRefusal(requestId, caller, error)
       refuse(exchange, error, requestId, extra)
       this.#options.observer.finished({
-        requestId,
-        operation: exchange.path.slice(0, 64),
+        ...refusedSummary(requestId, error.code),
+        operation: operationOf(exchange.path),
         tenant: caller?.tenant.id,
         plan: caller?.tenant.plan,
         keyId: caller?.key.id,
-        model: undefined,
-        stream: false,
-        status,
-        code: error.code,
-        state: 'refused',
-        attempts: 0,
-        endpoint: undefined,
-        tokens: undefined,
-        source: undefined,
-        nanoUsd: 0,
-        durationMs: 0,
-        firstByteMs: undefined,
-        overheadMs: undefined,
-        retryCount: 0,
+        retryCount: retryCountOf(exchange),
       })
     }
   }
@@ -363,6 +362,31 @@ export class Gateway {
       journal: journal ? 'ok' : 'failing',
       unreachable: [...this.#prober.down.keys()],
     })
+  }
+}
+
+/** What is known of every request that was refused before a try. */
+function refusedSummary(requestId: string, code: ErrorCode): RequestSummary {
+  return {
+    requestId,
+    operation: 'none',
+    tenant: undefined,
+    plan: undefined,
+    keyId: undefined,
+    model: undefined,
+    stream: false,
+    status: errorCodes[code].status,
+    code,
+    state: 'refused',
+    attempts: 0,
+    endpoint: undefined,
+    tokens: undefined,
+    source: undefined,
+    nanoUsd: 0,
+    durationMs: 0,
+    firstByteMs: undefined,
+    overheadMs: undefined,
+    retryCount: 0,
   }
 }
 

@@ -43,3 +43,9 @@ export function refuse(
   exchange.head(errorCodes[error.code].status, headers)
   exchange.end(body)
 }
+
+/** Which retry the official client says this is; 0 for a first try. */
+export function retryCountOf(exchange: HttpExchange): number {
+  const text = exchange.header('x-stainless-retry-count')
+  return text !== undefined && /^\d{1,3}$/.test(text) ? Number(text) : 0
+}

@@ -23,7 +23,7 @@ import type { Caller } from './key-table.ts'
 import { MarkWindow } from './mark-window.ts'
 import type { Observer } from './observer.ts'
 import type { Access, Plane, ServedEndpoint } from './plane.ts'
-import { errorEvent, refuse } from './refusal.ts'
+import { errorEvent, refuse, retryCountOf } from './refusal.ts'
 import { type BodyFacts, bodyFor } from './request-body.ts'
 
 /** What all relays share. */
@@ -501,7 +501,7 @@ export class Relay implements Dispatchable, AnswerSink {
       durationMs: this.#house.clock.nowMs() - arrivedMs,
       firstByteMs: this.#firstByteMs,
       overheadMs: this.#overheadMs,
-      retryCount: Number(exchange.header('x-stainless-retry-count') ?? 0) || 0,
+      retryCount: retryCountOf(exchange),
     })
   }
 

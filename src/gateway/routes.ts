@@ -36,6 +36,18 @@ export function routeOf(exchange: HttpExchange): Route {
   throw new SpillwayError('not_found', `nothing is served at ${path.slice(0, 100)}; see GET /v1/models for the models`)
 }
 
+/** What a load balancer or an orchestrator asks. */
+export function isHealthPath(path: string): boolean {
+  return path === '/livez' || path === '/readyz'
+}
+
+/** The name of the route for the log: never a path as it was sent, which may hold anything. */
+export function operationOf(path: string): string {
+  const route = Object.hasOwn(fixed, path) ? fixed[path]?.route : undefined
+  if (route !== undefined) return route.kind === 'relay' ? route.operation : route.kind
+  return path.startsWith('/v1/models/') ? 'model' : 'none'
+}
+
 /** For the `allow` header of a 405. */
 export function allowedMethod(path: string): string {
   return (Object.hasOwn(fixed, path) ? fixed[path]?.method : undefined) ?? 'GET'

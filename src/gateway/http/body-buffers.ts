@@ -19,9 +19,14 @@ export class BodyBuffers {
     return this.#bytes
   }
 
+  /** Whether there is room now for so many bytes more. */
+  fits(bytes: number): boolean {
+    return this.#bytes + bytes <= this.#bytesMax
+  }
+
   /** False where there is no room for so many bytes more. */
   take(bytes: number): boolean {
-    if (this.#bytes + bytes > this.#bytesMax) return false
+    if (!this.fits(bytes)) return false
     this.#bytes += bytes
     return true
   }

@@ -1,19 +1,29 @@
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
+import { createServer, type IncomingMessage, type Server, type ServerResponse, STATUS_CODES } from 'node:http'
 import { createServer as createTlsServer, type Server as TlsServer } from 'node:https'
 import type { Socket } from 'node:net'
 import type { TrafficLimits } from '../../config/config.ts'
-import type { ErrorCode } from '../../core/errors.ts'
+import { type ErrorCode, errorCodes } from '../../core/errors.ts'
 import { SpillwayError } from '../../core/spillway-error.ts'
-import { errorBody } from '../refusal.ts'
+import { errorBody, refusalHeaders } from '../refusal.ts'
 import { BodyBuffers } from './body-buffers.ts'
+import { connectionShare, descriptorsMax } from './connection-share.ts'
 import type { HttpExchange } from './exchange.ts'
 import { checkHead } from './head-check.ts'
-import { NodeExchange } from './node-exchange.ts'
+import { endLingering } from './linger.ts'
+import { type ExchangeSetting, NodeExchange } from './node-exchange.ts'
 
 /** Request heads above this get 431 (P12). */
 const headBytesMax = 16 * 1024
 
-/** What the front hands each well-formed request to. `refusal` says why the request is not to be served. */
+/** Requests that a client may send on one connection before the first of them is answered. */
+const pipelinedMax = 16
+
+/** Connections beyond `connectionsMax` are told so instead of being dropped, and may still ask for the health. */
+const surplusShare = 0.05
+const surplusMin = 16
+const surplusMs = 1_000
+
+/** What the front hands each request to. `refusal` says why it is not to be served. */
 export type Handler = (exchange: HttpExchange, refusal: SpillwayError | undefined) => void
 
 export interface FrontOptions {
@@ -23,6 +33,18 @@ export interface FrontOptions {
   readonly limits: TrafficLimits
   readonly nowMs: () => number
   readonly handler: Handler
+  /** Takes note of a request that ended before its head was read; gives the id to answer it with. */
+  readonly unread: (code: ErrorCode) => string
+}
+
+interface Connection {
+  /** The answer being given. */
+  busy: ServerResponse | undefined
+  /** Requests sent behind it: pipelining is taken, in turn. */
+  readonly waiting: (() => void)[]
+  readonly surplus: boolean
+  /** Its last answer was given: what still comes is not looked at. */
+  over: boolean
 }
 
 /** The listener that faces clients: takes connections, refuses what is not one clear HTTP/1.1 request, hands on the rest. */
@@ -30,16 +52,18 @@ export class Front {
   readonly buffers: BodyBuffers
   readonly #server: Server | TlsServer
   readonly #options: FrontOptions
-  /** For each connection the requests that wait for the one before: pipelining is taken, in turn. */
-  readonly #turns = new WeakMap<Socket, (() => void)[]>()
+  readonly #setting: ExchangeSetting
+  readonly #connectionsMax: number
+  readonly #connections = new WeakMap<Socket, Connection>()
   readonly #sweep: NodeJS.Timeout
-  #connections = 0
-  #draining = false
+  #open = 0
 
   private constructor(options: FrontOptions) {
     this.#options = options
-    const { limits } = options
+    const { limits, tls } = options
     this.buffers = new BodyBuffers(limits.buffersBytesMax, limits.requestBodyMs, options.nowMs)
+    this.#setting = { buffers: this.buffers, stallMs: limits.streamIdleMs, draining: false }
+    this.#connectionsMax = connectionShare(limits.connectionsMax, descriptorsMax())
     const settings = {
       maxHeaderSize: headBytesMax,
       headersTimeout: limits.requestHeadMs,
@@ -55,28 +79,14 @@ export class Front {
       highWaterMark: 64 * 1024,
     }
     this.#server =
-      options.tls === undefined
-        ? createServer(settings, (request, response) => this.#take(request, response))
-        : createTlsServer({ ...settings, ...options.tls }, (request, response) => this.#take(request, response))
-    this.#server.maxHeadersCount = 200
-    this.#server.on('connection', (socket: Socket) => this.#connected(socket))
-    this.#server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => answerBrokenHead(error, socket))
-    // 100-continue is answered only once the head was found good and small enough to read.
-    this.#server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => {
-      const declared = Number(request.headers['content-length'] ?? 0)
-      if (declared <= limits.bodyBytesMax) response.writeContinue()
-      this.#take(request, response)
-    })
-    this.#server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
-      this.#take(request, response, new SpillwayError('invalid_request', 'the only expectation met is 100-continue'))
-    })
-    // No upgrade, no tunnel (P17): answered like any other request, the connection closes.
-    this.#server.on('connect', (_request, socket: Socket) =>
-      refuseSocket(socket, 405, 'method_not_allowed', 'CONNECT is not served here'),
-    )
-    this.#server.on('upgrade', (_request, socket: Socket) =>
-      refuseSocket(socket, 400, 'invalid_request', 'no protocol upgrade is served here'),
-    )
+      tls === undefined
+        ? createServer(settings)
+        : createTlsServer({ ...settings, ...tls, handshakeTimeout: limits.requestHeadMs })
+    // Node drops headers beyond a number without a word; here the size of the head bounds them.
+    this.#server.maxHeadersCount = 0
+    this.#server.maxConnections =
+      this.#connectionsMax + Math.max(surplusMin, Math.ceil(this.#connectionsMax * surplusShare))
+    this.#listen()
     this.#sweep = setInterval(() => this.buffers.sweep(), 1_000)
     this.#sweep.unref()
   }
@@ -95,19 +105,17 @@ export class Front {
     return typeof address === 'object' && address !== null ? address.port : this.#options.port
   }
 
-  get connections(): number {
-    return this.#connections
-  }
-
   /** Takes new certificates without closing anything. */
   setTls(cert: Buffer, key: Buffer): void {
     if ('setSecureContext' in this.#server) this.#server.setSecureContext({ cert, key })
   }
 
-  /** Takes no new connection; the open ones close after their answer. */
+  /**
+   * From now on each connection closes after its answer. New ones are still taken, so that a load balancer that asks
+   * whether this instance is ready is told that it is not, instead of finding nobody.
+   */
   drain(): void {
-    this.#draining = true
-    this.#server.close()
+    this.#setting.draining = true
     this.#server.closeIdleConnections()
   }
 
@@ -119,38 +127,59 @@ export class Front {
     })
   }
 
-  #connected(socket: Socket): void {
-    this.#connections++
-    socket.once('close', () => {
-      this.#connections--
+  #listen(): void {
+    const server = this.#server
+    server.on(this.#options.tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) =>
+      this.#connected(socket),
+    )
+    server.on('request', (request, response) => this.#take(request, response))
+    // 100-continue is said by `readBody`: nobody is asked to send what will not be read.
+    server.on('checkContinue', (request: IncomingMessage, response: ServerResponse) => this.#take(request, response))
+    server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
+      this.#take(request, response, new SpillwayError('invalid_request', 'the only expectation met is 100-continue'))
     })
-    if (this.#connections > this.#options.limits.connectionsMax) {
-      refuseSocket(socket, 503, 'overloaded', 'too many open connections; try again shortly', 'retry-after: 1\r\n')
-    }
+    // No tunnel, no upgrade (P17).
+    server.on('connect', (_request, socket: Socket) =>
+      this.#refuseUnread(socket, new SpillwayError('method_not_allowed', 'CONNECT is not served here'), ['allow', '']),
+    )
+    server.on('upgrade', (_request, socket: Socket) =>
+      this.#refuseUnread(socket, new SpillwayError('invalid_request', 'no protocol upgrade is served here')),
+    )
+    server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => this.#broken(error, socket))
+  }
+
+  #connected(socket: Socket): void {
+    this.#open++
+    socket.once('close', () => {
+      this.#open--
+    })
+    const surplus = this.#open > this.#connectionsMax
+    this.#connections.set(socket, { busy: undefined, waiting: [], surplus, over: false })
+    if (surplus) setTimeout(() => socket.destroy(), surplusMs).unref()
   }
 
   #take(request: IncomingMessage, response: ServerResponse, refusal?: SpillwayError): void {
-    const socket = request.socket
-    const waiting = this.#turns.get(socket)
-    if (waiting === undefined) {
-      this.#turns.set(socket, [])
-      this.#begin(request, response, refusal)
-    } else {
-      waiting.push(() => this.#begin(request, response, refusal))
-    }
+    const connection = this.#connections.get(request.socket)
+    if (connection === undefined || connection.over) return
+    if (connection.busy === undefined) this.#begin(connection, request, response, refusal)
+    else if (connection.waiting.length < pipelinedMax)
+      connection.waiting.push(() => this.#begin(connection, request, response, refusal))
+    else request.socket.destroy()
   }
 
-  #begin(request: IncomingMessage, response: ServerResponse, refusal: SpillwayError | undefined): void {
-    const socket = request.socket
+  #begin(
+    connection: Connection,
+    request: IncomingMessage,
+    response: ServerResponse,
+    refusal: SpillwayError | undefined,
+  ): void {
+    connection.busy = response
     // 'close' of a response comes after its end, and at once when the connection is lost.
     response.on('close', () => {
-      const waiting = this.#turns.get(socket)
-      const next = socket.destroyed ? undefined : waiting?.shift()
-      if (next === undefined) this.#turns.delete(socket)
-      else next()
+      connection.busy = undefined
+      if (request.socket.writable) connection.waiting.shift()?.()
     })
-    const exchange = new NodeExchange(request, response, this.buffers)
-    if (this.#draining) exchange.closeAfter()
+    const exchange = new NodeExchange(request, response, this.#setting)
     const problem = checkHead(request.httpVersion, request.url ?? '', request.rawHeaders)
     if (problem !== undefined) {
       // Where a message ends may be in doubt: nothing more is read from this connection.
@@ -158,7 +187,44 @@ export class Front {
       this.#options.handler(exchange, new SpillwayError(problem.code, problem.message))
       return
     }
+    if (connection.surplus) {
+      exchange.closeAfter()
+      this.#options.handler(exchange, this.#tooManyConnections())
+      return
+    }
     this.#options.handler(exchange, refusal)
+  }
+
+  #tooManyConnections(): SpillwayError {
+    return new SpillwayError(
+      'overloaded',
+      `more than ${this.#connectionsMax} connections are open here; try again shortly`,
+      { retryAfterMs: 1_000 },
+    )
+  }
+
+  /** What Node's parser gave up on: answered where nothing else is being said, then closed. */
+  #broken(error: NodeJS.ErrnoException, socket: Socket): void {
+    const connection = this.#connections.get(socket)
+    if (connection?.over === true) return
+    const busy = connection?.busy
+    // In the middle of an answer, or behind a whole request, an answer of ours would be taken for another's.
+    const isMisread = busy !== undefined && (busy.headersSent || busy.req.complete)
+    if (error.code === 'ECONNRESET' || !socket.writable || isMisread) socket.destroy()
+    else this.#refuseUnread(socket, parserProblem(error))
+  }
+
+  #refuseUnread(socket: Socket, error: SpillwayError, extra: readonly string[] = []): void {
+    const connection = this.#connections.get(socket)
+    if (connection !== undefined) connection.over = true
+    const body = errorBody(error.code, error.message, null)
+    const headers = refusalHeaders(error, this.#options.unread(error.code), extra)
+    headers.push('content-length', String(Buffer.byteLength(body)), 'connection', 'close')
+    const { status } = errorCodes[error.code]
+    let head = `HTTP/1.1 ${status} ${STATUS_CODES[status]}\r\n`
+    for (let i = 0; i < headers.length; i += 2) head += `${headers[i]}: ${headers[i + 1]}\r\n`
+    socket.on('error', () => socket.destroy())
+    endLingering(socket, `${head}\r\n${body}`)
   }
 }
 
@@ -171,27 +237,13 @@ function listenProblem(error: NodeJS.ErrnoException, options: FrontOptions): Err
   return new Error(`cannot listen on ${place}: ${error.message}`)
 }
 
-/** Heads that Node's parser gave up on: answered in the envelope, then closed. */
-function answerBrokenHead(error: NodeJS.ErrnoException, socket: Socket): void {
-  if (error.code === 'ECONNRESET' || !socket.writable) {
-    socket.destroy()
-    return
+function parserProblem(error: NodeJS.ErrnoException): SpillwayError {
+  switch (error.code) {
+    case 'HPE_HEADER_OVERFLOW':
+      return new SpillwayError('head_too_large', `the request head is larger than ${headBytesMax} bytes`)
+    case 'ERR_HTTP_REQUEST_TIMEOUT':
+      return new SpillwayError('request_timeout', 'the request took too long to arrive')
+    default:
+      return new SpillwayError('invalid_request', 'this is not a well-formed HTTP/1.1 request')
   }
-  if (error.code === 'HPE_HEADER_OVERFLOW') {
-    refuseSocket(socket, 431, 'head_too_large', `the request head is larger than ${headBytesMax} bytes`)
-  } else if (error.code === 'ERR_HTTP_REQUEST_TIMEOUT') {
-    refuseSocket(socket, 408, 'request_timeout', 'the request took too long to arrive')
-  } else {
-    refuseSocket(socket, 400, 'invalid_request', 'this is not a well-formed HTTP/1.1 request')
-  }
-}
-
-function refuseSocket(socket: Socket, status: number, code: ErrorCode, message: string, extra = ''): void {
-  const body = errorBody(code, message, null)
-  socket.on('error', () => socket.destroy())
-  socket.end(
-    `HTTP/1.1 ${status} Refused\r\ncontent-type: application/json\r\ncontent-length: ${Buffer.byteLength(body)}\r\n${extra}connection: close\r\n\r\n${body}`,
-  )
-  // What the client still sends is thrown away for a moment, so that it can read the answer; then the socket goes.
-  setTimeout(() => socket.destroy(), 1_000).unref()
 }

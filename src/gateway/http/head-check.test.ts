@@ -7,6 +7,8 @@ describe('a request head has one meaning or is refused', () => {
     ['1.1', '/v1/models', host],
     ['1.1', '/v1/models/openai%2Fgpt', host],
     ['1.1', '/v1/chat/completions?x=/../y', [...host, 'Content-Length', '12']],
+    ['1.1', '/', ['Host', 'gateway.example:8420']],
+    ['1.1', '/', ['Host', '[::1]:8420']],
     ['1.0', '/', []],
   ])('HTTP/%s %s passes', (version, url, headers) => {
     expect(checkHead(version, url, headers)).toBeUndefined()
@@ -17,6 +19,9 @@ describe('a request head has one meaning or is refused', () => {
     ['0.9', '/', host],
     ['1.1', '/', []],
     ['1.1', '/', [...host, 'host', 'y']],
+    ['1.1', '/', ['Host', 'x, y']],
+    ['1.1', '/', ['Host', 'x@y']],
+    ['1.1', '/', ['Host', 'x/y']],
     ['1.1', '/', [...host, 'Authorization', 'a', 'AUTHORIZATION', 'b']],
     ['1.1', '/', [...host, 'Content-Length', '1', 'Content-Length', '1']],
     ['1.1', '/', [...host, 'Content-Length', '+1']],

@@ -41,7 +41,9 @@ export function checkHead(httpVersion: string, url: string, rawHeaders: readonly
     if ((seen & bit) !== 0) return invalid(`the header ${lower} stands more than once`)
     seen |= bit
     const value = rawHeaders[i + 1] as string
-    if (lower === 'content-length') {
+    if (lower === 'host') {
+      if (!/^[\w.:[\]-]*$/.test(value)) return invalid('host must be one name or address, with a port or without')
+    } else if (lower === 'content-length') {
       length = true
       if (!/^\d{1,15}$/.test(value)) return invalid('content-length must be a whole number')
     } else if (lower === 'transfer-encoding') {

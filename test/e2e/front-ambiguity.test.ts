@@ -1,0 +1,51 @@
+import { afterAll, beforeAll, expect, test } from 'vitest'
+import { ambiguousRequests } from '../fixtures/ambiguous-requests.ts'
+import { FakeVendor } from './fake-vendor.ts'
+import { type GatewayProcess, pause } from './gateway-process.ts'
+import { chatBody, RawClient, rawRequest } from './raw-client.ts'
+import { acmeKey, startOver } from './setting.ts'
+
+let vendor: FakeVendor
+let gateway: GatewayProcess
+
+beforeAll(async () => {
+  vendor = await FakeVendor.start()
+  gateway = await startOver([{ name: 'own', vendor, subProcessor: 'self', country: 'NL' }], {
+    limits: '{ requestHeadMs: 1000, requestBodyMs: 1000 }',
+  })
+}, 30_000)
+
+afterAll(async () => {
+  await gateway?.dispose()
+  await vendor?.down()
+})
+
+test('the corpus has no fewer forms than promised', () => {
+  expect(ambiguousRequests.length).toBeGreaterThan(60)
+})
+
+test.concurrent.each(ambiguousRequests)(
+  '$form: refused or closed, and no vendor hears of it',
+  async ({ bytes, mark }) => {
+    const client = await RawClient.open(gateway.port)
+    client.send(bytes.replaceAll('KEY', acmeKey))
+    const first = await client.answer()
+    if (first !== undefined) {
+      expect(first.status).toBeGreaterThanOrEqual(400)
+      expect(JSON.parse(first.body)).toMatchObject({ error: { code: expect.any(String), param: null } })
+      expect(first.headers['x-request-id']).toMatch(/^req_/)
+    }
+    // A second answer would come at once; what is not closed by then waits for a next request.
+    await Promise.race([client.closed, pause(500)])
+    client.end()
+    for (const answer of client.answers) expect(answer.status).toBeGreaterThanOrEqual(400)
+    expect(vendor.seen.filter(({ body }) => body.includes(mark))).toEqual([])
+  },
+)
+
+test('the same request in a clear form is served', async () => {
+  const client = await RawClient.open(gateway.port)
+  client.send(rawRequest(chatBody(), { key: acmeKey }))
+  expect((await client.answer())?.status).toBe(200)
+  client.end()
+})
