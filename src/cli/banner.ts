@@ -3,7 +3,8 @@ import type { Terminal } from './command.ts'
 import { spelled } from './command-line.ts'
 import { type ConfigSource, configFile } from './config-source.ts'
 import type { DemoSetting } from './demo-setting.ts'
-import { discoverCapacity, foundYaml } from './discover.ts'
+import { discoverCapacity } from './discover.ts'
+import { foundYaml, notYetIn } from './found-yaml.ts'
 import type { Host } from './host.ts'
 
 /** What a person needs to know once it serves, in words and as facts for `--json`. */
@@ -57,14 +58,26 @@ export async function banner(
       '',
     )
   }
-  const found = await discoverCapacity(terminal.env)
-  if (found.length > 0)
+  const atHand = await discoverCapacity(terminal.env)
+  // The demo's own clouds are no reason to leave out real ones of the same vendor.
+  const found = demo === undefined ? notYetIn(config, atHand) : atHand
+  if (found.length > 0) {
+    const yaml = foundYaml(found, demo !== undefined)
     lines.push(
-      'Real capacity was found. Nothing goes there before it stands in spillway.yaml; to add it:',
+      `Real capacity was found: ${found.map(({ what }) => what).join('; ')}.`,
+      demo === undefined
+        ? 'Nothing is sent there before it stands in the configuration. To add it:'
+        : 'Nothing is sent there before it stands in spillway.yaml. This would be that file:',
       '',
-      foundYaml(found).replace(/^/gm, '  '),
+      yaml.replace(/^/gm, '  '),
+      '',
+      ...(yaml.includes('<')
+        ? ['Put values in place of <…>; <COUNTRY> is where it is processed, in two letters such as GB.']
+        : []),
+      `Check it with  ${spelled(`config check${fileOption}`)}`,
       '',
     )
+  }
   return {
     text: lines.join('\n'),
     facts: {

@@ -1,4 +1,5 @@
 import type { Config, ConfigIssue, ConfigResult } from './config.ts'
+import { placeholdersIn } from './placeholders.ts'
 import { doubts, referenceFindings } from './references.ts'
 import { configSchema, type ParsedConfig } from './schema.ts'
 import { findingsOf } from './schema-issues.ts'
@@ -25,11 +26,13 @@ export function parseConfig(text: string, options: ParseOptions): ConfigResult {
     return { path: pathText(path), message, ...(line !== undefined && { line }) }
   }
   const parsed = configSchema.safeParse(value)
-  const findings = [
-    ...yaml.findings,
+  const leftOpen = placeholdersIn(value)
+  const isLeftOpen = ({ path }: Finding) => leftOpen.some((other) => pathText(other.path) === pathText(path))
+  const others = [
     ...(parsed.error?.issues ?? []).flatMap((issue) => findingsOf(issue, value)),
     ...referenceFindings(value),
   ]
+  const findings = [...yaml.findings, ...leftOpen, ...others.filter((finding) => !isLeftOpen(finding))]
   if (parsed.data === undefined || findings.length > 0) return { kind: 'invalid', issues: findings.map(locate) }
   return { kind: 'valid', config: complete(parsed.data, options), warnings: doubts(parsed.data).map(locate), locate }
 }
