@@ -1,7 +1,7 @@
 import { endpointsOf } from '../config/endpoints.ts'
 import type { Terminal } from './command.ts'
 import { spelled } from './command-line.ts'
-import { type ConfigSource, configFile } from './config-source.ts'
+import { configFile } from './config-source.ts'
 import type { DemoSetting } from './demo-setting.ts'
 import { discoverCapacity } from './discover.ts'
 import { foundYaml, notYetIn } from './found-yaml.ts'
@@ -11,14 +11,14 @@ import type { Host } from './host.ts'
 export async function banner(
   { config, gateway, metricsUrl }: Host,
   terminal: Terminal,
-  source: ConfigSource,
+  file: string,
   demo: DemoSetting | undefined,
 ): Promise<{ readonly text: string; readonly facts: object }> {
   const scheme = config.tls === undefined ? 'http' : 'https'
   const shownHost = config.listen.host === '0.0.0.0' || config.listen.host === '::' ? 'localhost' : config.listen.host
   const url = `${scheme}://${shownHost}:${gateway.port}/v1`
-  const ownFile = source.kind === 'file' && source.path !== configFile(undefined, terminal)
-  const fileOption = ownFile ? ` --config ${source.path}` : ''
+  const isUsual = demo !== undefined || file === configFile(undefined, terminal)
+  const fileOption = isUsual ? '' : ` --config ${file}`
   const models = Object.keys(config.models)
   await gateway.firstProbe
   const used = [...new Set(endpointsOf(config).map(({ providerName }) => providerName))]

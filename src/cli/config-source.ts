@@ -1,38 +1,42 @@
-import { readFileSync, statSync } from 'node:fs'
+import { existsSync, readFileSync, statSync } from 'node:fs'
 import path from 'node:path'
 import type { ConfigIssue, ConfigResult } from '../config/config.ts'
 import { parseConfig } from '../config/parse.ts'
 import type { Terminal } from './command.ts'
-
-/** Where the configuration comes from: a file, or text made by this process (the demo's). */
-export type ConfigSource =
-  | { readonly kind: 'file'; readonly path: string }
-  | { readonly kind: 'text'; readonly text: string; readonly dir: string }
-
-/** The directory that relative paths in the configuration are relative to. */
-export function sourceDir(source: ConfigSource): string {
-  return source.kind === 'file' ? path.dirname(path.resolve(source.path)) : source.dir
-}
 
 /** The file a command means: the one it was given, or SPILLWAY_CONFIG, or ./spillway.yaml. Absolute. */
 export function configFile(given: string | undefined, { cwd, env }: Pick<Terminal, 'cwd' | 'env'>): string {
   return path.resolve(cwd, given ?? (env['SPILLWAY_CONFIG'] || 'spillway.yaml'))
 }
 
+/** The configuration that the demo writes into its folder. */
+export function demoConfigFile(dir: string): string {
+  return path.join(dir, 'spillway.yaml')
+}
+
+/** As `configFile`, for commands that look at what is there: where no file is named and none is there, the demo's. */
+export function configFileThere(given: string | undefined, terminal: Pick<Terminal, 'cwd' | 'env'>): string {
+  const file = configFile(given, terminal)
+  const demo = demoConfigFile(path.resolve(terminal.cwd, 'data/demo'))
+  return given === undefined && !terminal.env['SPILLWAY_CONFIG'] && !existsSync(file) && existsSync(demo) ? demo : file
+}
+
 /** Reads and checks the whole; throws one Error that lists every mistake. */
-export function loadConfig(source: ConfigSource): ConfigResult & { kind: 'valid' } {
-  const text = source.kind === 'text' ? source.text : readText(source.path)
-  const result = parseConfig(text, {
-    fileDir: sourceDir(source),
+export function loadConfig(file: string): ConfigResult & { kind: 'valid' } {
+  const result = readConfig(file)
+  if (result.kind === 'valid') return result
+  const { issues } = result
+  throw new Error(
+    `${file} has ${issues.length} ${issues.length === 1 ? 'mistake' : 'mistakes'}:\n${issueLines(issues)}`,
+  )
+}
+
+/** Reads and checks the whole. Throws only where the file cannot be read. */
+export function readConfig(file: string): ConfigResult {
+  return parseConfig(readText(file), {
+    fileDir: path.dirname(file),
     joinPath: (dir, relative) => path.resolve(dir, relative),
   })
-  if (result.kind === 'invalid') {
-    const name = source.kind === 'file' ? source.path : 'the configuration'
-    throw new Error(
-      `${name} has ${result.issues.length} ${result.issues.length === 1 ? 'mistake' : 'mistakes'}:\n${issueLines(result.issues)}`,
-    )
-  }
-  return result
 }
 
 export function issueLines(issues: readonly ConfigIssue[]): string {
@@ -47,7 +51,7 @@ export function issueLines(issues: readonly ConfigIssue[]): string {
 const textBytesMax = 4 * 1024 * 1024
 
 /** The text of a file that people write; one that is far larger than any of them is not read. */
-export function readText(file: string): string {
+function readText(file: string): string {
   try {
     const { size } = statSync(file)
     if (size > textBytesMax) throw new Error('it is larger than 4 MiB')

@@ -8,7 +8,7 @@ import { type OnProgress, type Operations, operationsOn } from '../admin/operati
 import type { Config } from '../config/config.ts'
 import { systemClock } from './clock.ts'
 import type { Terminal } from './command.ts'
-import { configFile, loadConfig } from './config-source.ts'
+import { configFileThere, loadConfig } from './config-source.ts'
 import { fileRows } from './file-rows.ts'
 
 /** Which data directory a command means: `--data`, or that of the configuration, or the demo's, or ./data. */
@@ -66,13 +66,11 @@ function chosen(
   terminal: Terminal,
 ): { readonly dataDir: string; readonly configFile?: string; readonly config?: Config } {
   if (data !== undefined) return { dataDir: path.resolve(terminal.cwd, data) }
-  const file = configFile(given, terminal)
-  if (given !== undefined || existsSync(file)) {
-    const { config } = loadConfig({ kind: 'file', path: file })
-    return { dataDir: config.dataDir, configFile: file, config }
-  }
-  const demo = path.resolve(terminal.cwd, 'data/demo/gateway')
-  return { dataDir: existsSync(demo) ? demo : path.resolve(terminal.cwd, 'data') }
+  const file = configFileThere(given, terminal)
+  if (given === undefined && !terminal.env['SPILLWAY_CONFIG'] && !existsSync(file))
+    return { dataDir: path.resolve(terminal.cwd, 'data') }
+  const { config } = loadConfig(file)
+  return { dataDir: config.dataDir, configFile: file, config }
 }
 
 function listens(socketPath: string): Promise<boolean> {

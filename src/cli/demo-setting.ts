@@ -3,12 +3,12 @@ import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:net'
 import path from 'node:path'
 import { spelled } from './command-line.ts'
-import type { ConfigSource } from './config-source.ts'
+import { demoConfigFile } from './config-source.ts'
 import { startDemoClouds } from './demo-process.ts'
 
 /** The demo clouds and a configuration that serves from them. */
 export interface DemoSetting {
-  readonly source: ConfigSource
+  readonly configFile: string
   readonly key: string
   /** What to type to take one cloud down. */
   readonly failCommand: string
@@ -32,14 +32,17 @@ export async function prepareDemo(dir: string, port = defaultPort): Promise<Demo
   const keyFile = path.join(dir, 'key')
   if (!existsSync(keyFile)) writeFileSync(keyFile, `sk-spw-${randomBytes(32).toString('base64url')}\n`, { mode: 0o600 })
   const clouds = await startDemoClouds({ dir })
+  const configFile = demoConfigFile(dir)
   const head = [
+    '# Written anew each time the demo starts: the clouds are simulations, their ports change.',
     `listen: { host: ${host}, port: ${port} }`,
     // Any other will do where the usual one is taken: a demo must not fail for its metrics.
     `metrics: { host: ${host}, port: ${(await isFree(metricsPort)) ? metricsPort : 0} }`,
-    `dataDir: ${JSON.stringify(path.join(dir, 'gateway'))}`,
+    'dataDir: ./gateway',
   ]
+  writeFileSync(configFile, `${head.join('\n')}\n${clouds.configYaml}`, { mode: 0o600 })
   return {
-    source: { kind: 'text', text: `${head.join('\n')}\n${clouds.configYaml}`, dir },
+    configFile,
     key: readFileSync(keyFile, 'utf8').trim(),
     failCommand: spelled(`demo fail google-cloud/NL${path.resolve('data/demo') === dir ? '' : ` --dir ${dir}`}`),
     stop: () => clouds.stop(),

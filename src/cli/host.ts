@@ -9,14 +9,15 @@ import type { Config } from '../config/config.ts'
 import { seededRandom } from '../core/random.ts'
 import { Gateway } from '../gateway/gateway.ts'
 import { systemClock } from './clock.ts'
-import { type ConfigSource, loadConfig, sourceDir } from './config-source.ts'
+import { loadConfig } from './config-source.ts'
 import { openEventLog } from './event-log.ts'
 import { fileRows } from './file-rows.ts'
 import { ProviderSet } from './providers.ts'
 import { openTelemetry } from './telemetry.ts'
 
 export interface HostOptions {
-  readonly source: ConfigSource
+  /** Absolute. */
+  readonly configFile: string
   readonly env: Readonly<Record<string, string | undefined>>
   /** Lines for the person who started it. */
   readonly say: (line: string) => void
@@ -40,9 +41,9 @@ export interface Host {
 
 /** The composition root: builds every part from one configuration and starts it. */
 export async function startHost(options: HostOptions): Promise<Host> {
-  const { source, env, say } = options
-  const dir = sourceDir(source)
-  const loaded = loadConfig(source)
+  const { configFile, env, say } = options
+  const dir = path.dirname(configFile)
+  const loaded = loadConfig(configFile)
   let { config } = loaded
   for (const { path: place, message } of loaded.warnings) say(`warning: ${place}: ${message}`)
   let failed: (reason: string) => void = () => {}
@@ -104,7 +105,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
 
   const reload = async (): Promise<boolean> => {
     try {
-      const next = loadConfig(source).config
+      const next = loadConfig(configFile).config
       const refused = changedForGood(config, next)
       if (refused !== undefined) throw new Error(refused)
       const nextRows = fileRows(next, env, dir, storage.directory)
@@ -121,10 +122,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
       return false
     }
   }
-  const watching =
-    source.kind === 'file'
-      ? watchFiles([source.path, config.tls?.cert, config.tls?.key], () => void reload())
-      : undefined
+  const stopWatching = watchFiles([configFile, config.tls?.cert, config.tls?.key], () => void reload())
   const control = await startControlSocket(config.dataDir, {
     ...operationsOn(storage, systemClock, () => config),
     reload: async () => ({ reloaded: await reload() }),
@@ -144,7 +142,7 @@ export async function startHost(options: HostOptions): Promise<Host> {
     reload,
     failed: failure,
     async stop() {
-      watching?.()
+      stopWatching()
       await gateway.drain(config.limits.drainMs)
       await gateway.stop()
       await control.close()

@@ -1,7 +1,6 @@
 import path from 'node:path'
-import { parseConfig } from '../../config/parse.ts'
 import { type Command, UsageError } from '../command.ts'
-import { configFile, issueLines, readText } from '../config-source.ts'
+import { configFileThere, issueLines, readConfig } from '../config-source.ts'
 import { actionIn, readOptions } from '../options.ts'
 import { missingSecrets } from '../secrets.ts'
 
@@ -13,19 +12,16 @@ export const command: Command = {
 Checks a configuration, and that every secret it names is there. Lists every mistake at once; exit code 1 where there
 is one.
 
-  FILE            (default: $SPILLWAY_CONFIG, else ./spillway.yaml; --config FILE is the same)`,
+  FILE            (default: $SPILLWAY_CONFIG, else ./spillway.yaml, else the demo's; --config FILE is the same)`,
   async run(args, terminal) {
     const { values, positionals } = readOptions(args, { config: { type: 'string' } })
     const { rest } = actionIn(positionals, ['check'])
     const [named, extra] = rest
     if (extra !== undefined || (named !== undefined && values.config !== undefined))
       throw new UsageError(`unexpected ${JSON.stringify(extra ?? named)}`)
-    const file = configFile(named ?? values.config, terminal)
+    const file = configFileThere(named ?? values.config, terminal)
     const dir = path.dirname(file)
-    const result = parseConfig(readText(file), {
-      fileDir: dir,
-      joinPath: (base, relative) => path.resolve(base, relative),
-    })
+    const result = readConfig(file)
     const issues = result.kind === 'invalid' ? result.issues : missingSecrets(result, { env: terminal.env, dir })
     const warnings = result.kind === 'valid' ? result.warnings : []
     const parts = [

@@ -2,7 +2,7 @@ import path from 'node:path'
 import type { AnswerSink, Provider } from '../../adapters/providers/provider.ts'
 import { endpointsOf, type PlacedEndpoint } from '../../config/endpoints.ts'
 import type { Command } from '../command.ts'
-import { configFile, loadConfig } from '../config-source.ts'
+import { configFileThere, loadConfig } from '../config-source.ts'
 import { noWords, readOptions } from '../options.ts'
 import { ProviderSet } from '../providers.ts'
 
@@ -20,8 +20,8 @@ how soon comes the first token, which country and sub-processor does the file sa
   async run(args, terminal) {
     const { values, positionals } = readOptions(args, { config: { type: 'string' }, 'no-ask': { type: 'boolean' } })
     noWords(positionals)
-    const file = configFile(values.config, terminal)
-    const { config } = loadConfig({ kind: 'file', path: file })
+    const file = configFileThere(values.config, terminal)
+    const { config } = loadConfig(file)
     const set = new ProviderSet(terminal.env)
     const { providers, problems } = await set.open(config, path.dirname(file))
     const endpoints = endpointsOf(config)

@@ -16,8 +16,7 @@ Starts the gateway with the file that SPILLWAY_CONFIG names, else with ./spillwa
   async run(args, terminal) {
     noWords(readOptions(args, {}).positionals)
     const file = configFile(undefined, terminal)
-    if (terminal.env['SPILLWAY_CONFIG'] || existsSync(file))
-      return serve({ kind: 'file', path: file }, terminal, undefined)
+    if (terminal.env['SPILLWAY_CONFIG'] || existsSync(file)) return serve(file, terminal, undefined)
     const port = portNumber('SPILLWAY_PORT', terminal.env['SPILLWAY_PORT'])
     return runDemo(path.resolve(terminal.cwd, 'data/demo'), port, terminal)
   },

@@ -2,7 +2,7 @@ import { existsSync } from 'node:fs'
 import path from 'node:path'
 import { banner } from '../banner.ts'
 import { type Command, type Terminal, UsageError } from '../command.ts'
-import { type ConfigSource, configFile } from '../config-source.ts'
+import { configFile } from '../config-source.ts'
 import { type DemoSetting, prepareDemo } from '../demo-setting.ts'
 import { startHost } from '../host.ts'
 import { noWords, portNumber, readOptions } from '../options.ts'
@@ -42,7 +42,7 @@ A change of the configuration, or SIGHUP, puts it in force at once.
     const file = configFile(values.config, terminal)
     if (values.config === undefined && !existsSync(file))
       throw new Error(`there is no ${file}; name a configuration with --config FILE, or try spillway up --demo`)
-    return serve({ kind: 'file', path: file }, terminal, undefined)
+    return serve(file, terminal, undefined)
   },
 }
 
@@ -50,18 +50,18 @@ A change of the configuration, or SIGHUP, puts it in force at once.
 export async function runDemo(dir: string, port: number | undefined, terminal: Terminal): Promise<number> {
   const demo = await prepareDemo(dir, port)
   try {
-    return await serve(demo.source, terminal, demo)
+    return await serve(demo.configFile, terminal, demo)
   } finally {
     await demo.stop()
   }
 }
 
 /** Serves until SIGTERM or SIGINT, then drains. A second signal ends at once. */
-export async function serve(source: ConfigSource, terminal: Terminal, demo: DemoSetting | undefined): Promise<number> {
+export async function serve(file: string, terminal: Terminal, demo: DemoSetting | undefined): Promise<number> {
   // A log collector reads stdout, a person looks at a terminal: each gets what it can use.
   const logRequests = process.stdout.isTTY !== true
-  const host = await startHost({ source, env: terminal.env, say: (line) => terminal.err(line), logRequests })
-  const { text, facts } = await banner(host, terminal, source, demo)
+  const host = await startHost({ configFile: file, env: terminal.env, say: (line) => terminal.err(line), logRequests })
+  const { text, facts } = await banner(host, terminal, file, demo)
   if (terminal.json) terminal.event(facts)
   else if (logRequests) terminal.err(text)
   else terminal.out(text)
