@@ -146,7 +146,7 @@ export class Relay implements Dispatchable, AnswerSink {
     this.#admitted = true
     records.push(this.#attemptRecord(current))
     this.#house.journal.append(records, (error) => {
-      if (this.#ended || this.#try !== current) return
+      if (this.#ended || this.#settling || this.#try !== current) return
       if (error !== undefined) this.#storageFailed()
       else this.#send(current)
     })
@@ -174,7 +174,13 @@ export class Relay implements Dispatchable, AnswerSink {
     const plane = this.#house.plane()
     const { endpoint } = current
     const placed = plane.endpoint(endpoint.id)
-    if (placed === undefined || !samePlace(placed, endpoint) || !isEligible(this.eligibleNow(plane), placed.index)) {
+    const provider = placed?.provider
+    if (
+      placed === undefined ||
+      provider === undefined ||
+      !samePlace(placed, endpoint) ||
+      !isEligible(this.eligibleNow(plane), placed.index)
+    ) {
       this.#tryFailed({ kind: 'withdrawn' })
       return
     }
@@ -188,7 +194,7 @@ export class Relay implements Dispatchable, AnswerSink {
       this.#request.exchange.header('traceparent'),
     )
     this.#away()
-    current.exchange = endpoint.provider?.send(
+    current.exchange = provider.send(
       {
         requestId: this.#request.id,
         operation,
@@ -609,9 +615,18 @@ export class Relay implements Dispatchable, AnswerSink {
   }
 }
 
-/** A reload may have put another vendor or country under the same name: what was decided then does not hold now. */
+/**
+ * Is what was decided, and written down, for one still true of the other? A reload may have put another vendor, country
+ * or model under the same name; a new key or limit makes a new provider for the same place.
+ */
 function samePlace(a: ServedEndpoint, b: ServedEndpoint): boolean {
-  return a === b || (a.provider === b.provider && a.country === b.country && a.subProcessor === b.subProcessor)
+  return (
+    a === b ||
+    (a.country === b.country &&
+      a.subProcessor === b.subProcessor &&
+      a.providerName === b.providerName &&
+      a.upstreamModel === b.upstreamModel)
+  )
 }
 
 const noTokens: TokenCount = { input: 0, cachedInput: 0, output: 0 }
