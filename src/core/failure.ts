@@ -30,4 +30,9 @@ export interface Failure {
   readonly status?: number
   /** How long the vendor asked us to stay away. */
   readonly retryAfterMs?: number
+  /**
+   * A `reset` of a connection that had been idle, before a byte came back: the vendor closed it as we used it. Says
+   * nothing of the vendor, and the same place may be asked again.
+   */
+  readonly stale?: true
 }

@@ -337,11 +337,13 @@ export class Scheduler {
   #mayAskAgain(request: OpenRequest, failure: Failure): boolean {
     // A vendor that is only busy: once its Retry-After is over.
     if (failure.kind === 'rate-limited') return true
-    // A connection that broke, where there is no other place: likely it was idle for too long.
+    if (failure.stale === true) return true
+    // A connection that broke, where there is no other place: its server may have been restarted.
     return failure.kind === 'reset' && request.attempts === 1 && request.eligible.indices.length === 1
   }
 
   #learnFailure(state: EndpointState, failure: Failure): void {
+    if (failure.stale === true) return
     switch (failure.kind) {
       case 'withdrawn':
       case 'missing-model':

@@ -6,13 +6,26 @@ export interface SeenRequest {
   readonly path: string
   readonly headers: Readonly<Record<string, string | string[] | undefined>>
   readonly body: string
+  /** Counts the connections this vendor was asked over, from 1. */
+  readonly connection: number
   /** How it ended for the vendor. */
   ended: 'open' | 'complete' | 'client-left'
   /** Content events handed to the socket. */
   events: number
 }
 
+/** One request in the hands of a script. */
+export interface ScriptedExchange {
+  readonly seen: SeenRequest
+  /** For what plain HTTP can say. */
+  readonly response: ServerResponse
+  /** For what it cannot: bytes as they are, past the server's own writing. */
+  readonly socket: Socket
+}
+
 export interface VendorBehaviour {
+  /** Answers in place of everything below. */
+  readonly script?: (exchange: ScriptedExchange) => void
   /** Content events of an answer, one token each. */
   readonly tokens?: number
   readonly everyMs?: number
@@ -27,13 +40,14 @@ export class FakeVendor {
   readonly seen: SeenRequest[] = []
   behaviour: VendorBehaviour = {}
   readonly #server: Server
-  readonly #sockets = new Set<Socket>()
+  readonly #sockets = new Map<Socket, number>()
+  #connections = 0
   #port = 0
 
   private constructor() {
     this.#server = createServer((request, response) => this.#serve(request, response))
     this.#server.on('connection', (socket) => {
-      this.#sockets.add(socket)
+      this.#sockets.set(socket, ++this.#connections)
       socket.on('close', () => this.#sockets.delete(socket))
     })
   }
@@ -60,8 +74,17 @@ export class FakeVendor {
 
   /** Stops listening and breaks every connection. */
   down(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy()
+    for (const socket of this.#sockets.keys()) socket.destroy()
     return new Promise((resolve) => this.#server.close(() => resolve()))
+  }
+
+  /** Connections that are open now. */
+  get open(): number {
+    return this.#sockets.size
+  }
+
+  get origin(): string {
+    return `http://127.0.0.1:${this.#port}`
   }
 
   get chats(): SeenRequest[] {
@@ -73,11 +96,16 @@ export class FakeVendor {
     request.on('data', (chunk: Buffer) => chunks.push(chunk))
     request.on('end', () => {
       const body = Buffer.concat(chunks).toString()
-      const seen: SeenRequest = { path: request.url ?? '', headers: request.headers, body, ended: 'open', events: 0 }
+      const { socket } = request
+      const connection = this.#sockets.get(socket) ?? 0
+      const { url = '', headers } = request
+      const seen: SeenRequest = { path: url, headers, body, connection, ended: 'open', events: 0 }
       this.seen.push(seen)
+      const { script } = this.behaviour
       response.on('close', () => {
         if (seen.ended === 'open') seen.ended = response.writableFinished ? 'complete' : 'client-left'
       })
+      if (script !== undefined) return script({ seen, response, socket })
       if (request.method === 'GET') return sendJson(response, 200, { object: 'list', data: [] })
       this.#answer(seen, response)
     })

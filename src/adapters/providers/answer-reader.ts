@@ -1,15 +1,23 @@
+import { isUtf8 } from 'node:buffer'
 import type { Failure } from '../../core/failure.ts'
 import { answerJsonLimits, JsonProblem, scanJson } from '../../core/json-scan.ts'
 import type { TokenCount } from '../../core/request.ts'
 import { type EventKind, EventScanner, eventData } from './event-scanner.ts'
-import { failureOfError, failureOfStatus } from './failures.ts'
+import { failureOfError, failureOfStatus, statusOfError } from './failures.ts'
+import { GrowingBytes } from './growing-bytes.ts'
 import type { AnswerProgress, AnswerSink, ProviderCall, ProviderExchange } from './provider.ts'
-import { normalisedRefusal } from './refusal-body.ts'
+import { normalisedRefusal, refusalOf } from './refusal-body.ts'
 import type { HttpExchange, HttpSink } from './transport.ts'
 import { outputTokensIn, tokensOf } from './usage.ts'
+import type { Watchdog, Watched } from './watchdog.ts'
 
 const refusalBytesMax = 1024 * 1024
-const drainedBytesMax = 64 * 1024
+/** Of what is no answer: comments before the first event, and what follows the last. */
+const asideBytesMax = 64 * 1024
+/** One event holds a token or a few; the largest known are images in base64, near 4 MiB. */
+const eventBytesMax = 8 * 1024 * 1024
+/** What follows the end of an answer that is over is waited for so long, so that the connection can be used again. */
+const drainedMsMax = 1_000
 const noBytes = Buffer.alloc(0)
 
 /** Vendors' headers that say something to the caller and nothing of our account. */
@@ -18,8 +26,19 @@ const passedHeaders = ['openai-processing-ms', 'openai-version', 'x-ms-region', 
 export interface ReaderOptions {
   readonly call: ProviderCall
   readonly sink: AnswerSink
-  readonly answerBytesMax: number
+  readonly limits: AnswerLimits
+  readonly watchdog: Watchdog
+  /** The vendor leaves thoughts out of its count of the output. */
+  readonly thoughtsBeside: boolean
   readonly wallMs: () => number
+}
+
+export interface AnswerLimits {
+  /** From the call to the head of a whole answer, or to the first event of a stream. */
+  readonly firstByteMs: number
+  /** Between bytes, after that. */
+  readonly streamIdleMs: number
+  readonly answerBytesMax: number
 }
 
 /**
@@ -27,29 +46,40 @@ export interface ReaderOptions {
  * of the OpenAI dialect; bytes of an answer are handed on as they came, except for whole events that are not the
  * caller's: the usage chunk that only we asked for, and annotations that come before any content.
  */
-export class AnswerReader implements HttpSink, ProviderExchange {
+export class AnswerReader implements HttpSink, ProviderExchange, Watched {
+  silenceMsMax: number
+  silentMs = 0
   readonly #options: ReaderOptions
   readonly #scanner: EventScanner
   #exchange: HttpExchange | undefined
   #mode: 'head' | 'stream' | 'json' | 'refused' | 'over' = 'head'
+  #aborted = false
   #status = 0
   #contentType = ''
   #headers: (readonly [string, string])[] = []
   #headTold = false
-  #parts: Buffer[] = []
-  #partsBytes = 0
-  /** From here on the chunk being read was not handed on yet; -1 where nothing of it waits. */
+  /** Of a whole answer: what came so far. Of a stream: comments that came before its first event. */
+  readonly #body = new GrowingBytes()
+  #drainedBytes = 0
+  /** Where in `#held` what was not handed on yet begins and ends; `#from` is -1 where nothing waits. */
+  #held: Buffer | undefined
   #from = -1
+  #heldEnd = 0
   #outputTokens = 0
   #usage: TokenCount | undefined
+  /** The usage is of the whole answer: it stood in an event of its own. */
+  #usageStandsAlone = false
+  #tokensAtUsage = 0
   #goOn = true
 
   constructor(options: ReaderOptions) {
     this.#options = options
     this.#scanner = new EventScanner(
       (kind, bytes, start, end) => this.#onEvent(kind, bytes, start, end),
-      options.answerBytesMax,
+      Math.min(eventBytesMax, options.limits.answerBytesMax),
     )
+    this.silenceMsMax = options.limits.firstByteMs
+    options.watchdog.watch(this)
   }
 
   /** The wire under it; given once it is there. */
@@ -58,42 +88,59 @@ export class AnswerReader implements HttpSink, ProviderExchange {
     this.#exchange = exchange
   }
 
-  /** Our own credentials could not be had: nothing was sent. */
+  /** Nothing was sent: our own credentials could not be had. */
   unauthorized(): void {
     this.#fail({ kind: 'unauthorized' })
+  }
+
+  get isOver(): boolean {
+    return this.#mode === 'over'
   }
 
   // ---- the caller's side ----------------------------------------------------------------------------------------
 
   abort(): void {
     this.#mode = 'over'
-    this.#exchange?.abort()
+    this.#aborted = true
+    this.#close()
   }
 
   resume(): void {
+    if (this.#mode === 'stream') this.#waitFor(this.#options.limits.streamIdleMs)
     this.#exchange?.resume()
+  }
+
+  // ---- the watchdog's side --------------------------------------------------------------------------------------
+
+  fellSilent(): void {
+    if (this.#mode === 'over') this.#close()
+    else this.#fail({ kind: 'timed-out' })
   }
 
   // ---- the wire's side ------------------------------------------------------------------------------------------
 
   onHead(status: number, headers: Readonly<Record<string, string | string[] | undefined>>): void {
-    const { call, wallMs } = this.#options
+    const { call, limits, wallMs } = this.#options
     this.#status = status
     this.#contentType = String(headers['content-type'] ?? '')
     const encoding = String(headers['content-encoding'] ?? 'identity')
-    if (encoding !== 'identity' && encoding !== '') return this.#fail({ kind: 'broken', status })
+    if (encoding !== 'identity' && encoding !== '') return this.#broken()
     if (status < 200 || status >= 300) {
       const failure = failureOfStatus(status, headers, wallMs())
       if (failure !== undefined) return this.#fail(failure, true)
       this.#mode = 'refused'
-      return
+      return this.#waitFor(limits.streamIdleMs)
     }
-    const wanted = call.stream ? /^text\/event-stream\b/i : /^application\/(?:[\w.+-]*\+)?json\b/i
-    if (!wanted.test(this.#contentType)) return this.#fail({ kind: 'broken', status })
-    this.#headers = passedHeaders.flatMap((name) =>
-      typeof headers[name] === 'string' ? [[name, headers[name]] as const] : [],
-    )
+    const wanted = call.stream ? eventStreamType : jsonType
+    if (!wanted.test(this.#contentType)) return this.#broken()
+    this.#headers = passedHeaders.flatMap((name) => {
+      const value = headers[name]
+      return typeof value === 'string' && plainText.test(value) ? [[name, value] as const] : []
+    })
     this.#mode = call.stream ? 'stream' : 'json'
+    if (call.stream) return
+    if (Number(headers['content-length']) > limits.answerBytesMax) return this.#broken()
+    this.#waitFor(limits.streamIdleMs)
   }
 
   onData(chunk: Buffer): boolean {
@@ -102,62 +149,70 @@ export class AnswerReader implements HttpSink, ProviderExchange {
         return this.#onStreamData(chunk)
       case 'json':
       case 'refused': {
-        this.#parts.push(chunk)
-        this.#partsBytes += chunk.length
-        const bytesMax = this.#mode === 'json' ? this.#options.answerBytesMax : refusalBytesMax
-        if (this.#partsBytes > bytesMax) this.#fail({ kind: 'broken', status: this.#status })
+        this.silentMs = 0
+        this.#body.append(chunk)
+        const bytesMax = this.#mode === 'json' ? this.#options.limits.answerBytesMax : refusalBytesMax
+        if (this.#body.length > bytesMax) this.#broken()
         return true
       }
       default:
-        this.#partsBytes += chunk.length
-        if (this.#partsBytes > drainedBytesMax) this.#exchange?.abort()
+        this.#drainedBytes += chunk.length
+        if (this.#drainedBytes > asideBytesMax) this.#close()
         return true
     }
   }
 
   onEnd(): void {
+    this.#options.watchdog.release(this)
     switch (this.#mode) {
       case 'json':
-        return this.#onJson(this.#body())
-      case 'refused': {
-        this.#mode = 'over'
-        return this.#options.sink.onRefused(this.#status, normalisedRefusal(this.#status, this.#body()))
-      }
+        return this.#onJson(this.#body.bytes)
+      case 'refused':
+        return this.#refuse(this.#status, normalisedRefusal(this.#status, this.#body.bytes))
       case 'stream':
+        this.#scanner.end()
         // Without [DONE] an answer is cut, however orderly the connection closed.
         return this.#fail({ kind: 'reset', status: this.#status })
       case 'head':
-        return this.#fail({ kind: 'broken' })
+        return this.#broken()
       case 'over':
         return
     }
   }
 
   onError(error: NodeJS.ErrnoException): void {
+    this.#options.watchdog.release(this)
     this.#fail(failureOfError(error))
   }
 
-  // ---- inside ---------------------------------------------------------------------------------------------------
+  // ---- streams --------------------------------------------------------------------------------------------------
 
   #onStreamData(chunk: Buffer): boolean {
+    if (this.#headTold) this.silentMs = 0
     this.#goOn = true
     this.#from = -1
     this.#held = undefined
-    if (!this.#scanner.push(chunk) && this.#mode === 'stream') this.#fail({ kind: 'broken', status: this.#status })
+    if (!this.#scanner.push(chunk) && this.#mode === 'stream') {
+      this.#release()
+      this.#broken()
+    }
     this.#release()
-    return this.#goOn
+    if (this.#goOn || this.#mode !== 'stream') return true
+    // The caller is slow, not the vendor.
+    this.silenceMsMax = Number.POSITIVE_INFINITY
+    return false
   }
-
-  /** The bytes that `#from` points into, and how far they are good to hand on. */
-  #held: Buffer | undefined
-  #heldEnd = 0
 
   #onEvent(kind: EventKind, bytes: Buffer, start: number, end: number): void {
     if (this.#mode !== 'stream') return
     if (kind === 'done') return this.#done(bytes, start, end)
-    if (kind === 'data' && !this.#passes(bytes, start, end)) {
+    if (kind === 'error' || (kind === 'data' && !this.#passes(bytes, start, end))) {
       // Out of the stream: what came before it goes first.
       this.#release()
+      if (kind === 'error') {
+        const event = parsed(eventData(bytes, start, end))
+        this.#failInside(errorIn(event) ?? event ?? {})
+      }
       return
     }
     if (kind === 'data') this.#tellHead()
@@ -169,29 +224,40 @@ export class AnswerReader implements HttpSink, ProviderExchange {
   /** Meters an event. False where it is not the caller's to see. */
   #passes(bytes: Buffer, start: number, end: number): boolean {
     const data = bytes.toString('latin1', start, end)
-    const { hideUsage } = this.#options.call
     if (data.includes('"usage":') && !/"usage":\s*null/.test(data)) {
       const event = parsed(eventData(bytes, start, end))
-      const tokens = tokensOf(event?.['usage'])
+      const alone = isEmptyList(event?.['choices'])
+      this.#count(data)
+      const tokens = tokensOf(event?.['usage'], this.#options.thoughtsBeside)
       if (tokens !== undefined) {
         this.#usage = tokens
-        if (hideUsage && isEmptyList(event?.['choices'])) return false
+        this.#usageStandsAlone = alone
+        this.#tokensAtUsage = this.#outputTokens
       }
+      return !(alone && this.#options.call.hideUsage && event?.['usage'] !== undefined)
     }
     // Azure's first event carries its filter's word on the prompt, before there is an answer: no choices, no id.
     if (!this.#headTold && data.includes('"prompt_filter_results"') && /"choices":\s*\[\]/.test(data)) return false
-    if (data.includes('"error":') && isError(parsed(eventData(bytes, start, end)))) {
-      this.#release()
-      this.#fail({ kind: 'server-error', status: this.#status })
-      return false
+    if (data.includes('"error"')) {
+      const error = errorIn(parsed(eventData(bytes, start, end)))
+      if (error !== undefined) {
+        this.#release()
+        this.#failInside(error)
+        return false
+      }
     }
-    this.#outputTokens += outputTokensIn(data)
+    this.#count(data)
     return true
+  }
+
+  #count(data: string): void {
+    this.#outputTokens += outputTokensIn(data)
   }
 
   #tellHead(): void {
     if (this.#headTold) return
     this.#headTold = true
+    this.#waitFor(this.#options.limits.streamIdleMs)
     this.#options.sink.onHead({ status: this.#status, contentType: this.#contentType, headers: this.#headers })
   }
 
@@ -201,55 +267,116 @@ export class AnswerReader implements HttpSink, ProviderExchange {
     const bytes = this.#held.subarray(this.#from, this.#heldEnd)
     this.#from = -1
     if (!this.#headTold) {
-      this.#parts.push(bytes)
+      this.#body.append(bytes)
+      if (this.#body.length > asideBytesMax) this.#broken()
       return
     }
-    const first = this.#parts
-    this.#parts = []
-    const all = first.length === 0 ? bytes : Buffer.concat([...first, bytes])
-    if (!this.#options.sink.onData(all, this.#progress())) this.#goOn = false
+    if (!this.#options.sink.onData(this.#withComments(bytes), this.#progress(false))) this.#goOn = false
   }
 
   #done(bytes: Buffer, start: number, end: number): void {
     this.#tellHead()
     this.#release()
     if (this.#mode !== 'stream') return
-    this.#mode = 'over'
-    const before = this.#parts.splice(0)
-    const last = bytes.subarray(start, end)
-    this.#options.sink.onEnd(before.length === 0 ? last : Buffer.concat([...before, last]), this.#progress())
+    this.#over()
+    this.#options.sink.onEnd(this.#withComments(bytes.subarray(start, end)), this.#progress(true))
   }
+
+  #withComments(bytes: Buffer): Buffer {
+    if (this.#body.length === 0) return bytes
+    const all = Buffer.concat([this.#body.bytes, bytes])
+    this.#body.clear()
+    return all
+  }
+
+  // ---- whole answers --------------------------------------------------------------------------------------------
 
   #onJson(body: Buffer): void {
     const scan = scanJson(body, answerJsonLimits)
-    if (scan instanceof JsonProblem || !scan.isObject) return this.#fail({ kind: 'broken', status: this.#status })
-    const member = scan.members.find(({ key }) => key === 'usage')
-    if (member !== undefined) this.#usage = tokensOf(parsed(body.toString('utf8', member.valueStart, member.valueEnd)))
-    if (this.#usage === undefined) this.#outputTokens = outputTokensIn(body.toString('latin1'))
+    if (scan instanceof JsonProblem || !scan.isObject || !isUtf8(body)) return this.#broken()
+    const member = (name: string) => scan.members.find(({ key }) => key === name)
+    const text = (name: string): string => {
+      const found = member(name)
+      return found === undefined ? 'null' : body.toString('utf8', found.valueStart, found.valueEnd)
+    }
+    if (member('choices') === undefined && member('data') === undefined) {
+      const error = errorIn(parsed(body.toString('utf8', 0, refusalBytesMax)))
+      return error === undefined ? this.#broken() : this.#failInside(error)
+    }
+    this.#usage = tokensOf(parsed(text('usage')), this.#options.thoughtsBeside)
+    if (this.#usage === undefined && this.#options.call.operation !== 'embeddings') this.#count(text('choices'))
+    this.#tokensAtUsage = this.#outputTokens
     this.#mode = 'over'
     const { sink } = this.#options
+    const progress = this.#progress(true)
     sink.onHead({ status: this.#status, contentType: this.#contentType, headers: this.#headers })
-    const progress = this.#progress()
-    sink.onData(body, progress)
-    sink.onEnd(noBytes, progress)
+    if (!this.#aborted) sink.onData(body, progress)
+    if (!this.#aborted) sink.onEnd(noBytes, progress)
   }
 
-  #body(): Buffer {
-    return this.#parts.length === 1 ? (this.#parts[0] as Buffer) : Buffer.concat(this.#parts, this.#partsBytes)
+  // ---- ends -----------------------------------------------------------------------------------------------------
+
+  /** `whole`: the answer has come to its end, so that the last word on usage is the last there will be. */
+  #progress(whole: boolean): AnswerProgress {
+    // Said by the way, it may be of one choice of several; followed by more content, it is not of all of it.
+    const covers = this.#tokensAtUsage === this.#outputTokens && (whole || this.#usageStandsAlone)
+    return { outputTokensCounted: this.#outputTokens, usage: covers ? this.#usage : undefined }
   }
 
-  #progress(): AnswerProgress {
-    return { outputTokensCounted: this.#outputTokens, usage: this.#usage }
+  /** An error where an answer should be, under a status that says all is well. */
+  #failInside(error: Record<string, unknown>): void {
+    const status = statusOfError(error)
+    const failure = failureOfStatus(status, {}, 0)
+    if (failure !== undefined) this.#fail(failure)
+    else if (this.#headTold) this.#fail({ kind: 'server-error', status })
+    else {
+      this.#close()
+      this.#refuse(status, refusalOf(status, error))
+    }
+  }
+
+  #refuse(status: number, body: Buffer): void {
+    if (this.#mode === 'over') return
+    this.#mode = 'over'
+    this.#options.sink.onRefused(status, body)
+  }
+
+  #broken(): void {
+    this.#fail({ kind: 'broken', ...(this.#status > 0 && { status: this.#status }) })
   }
 
   /** `drain`: a well-formed answer that is no use: its body is read and thrown away, so that the connection lives. */
   #fail(failure: Failure, drain = false): void {
     if (this.#mode === 'over') return
+    if (drain) this.#over()
+    else {
+      this.#mode = 'over'
+      this.#close()
+    }
+    this.#options.sink.onFailure(failure, this.#progress(false))
+  }
+
+  /** Nothing more is told; what still comes is thrown away, within bounds. */
+  #over(): void {
     this.#mode = 'over'
-    if (!drain) this.#exchange?.abort()
-    this.#options.sink.onFailure(failure, this.#progress())
+    this.#waitFor(drainedMsMax)
+    this.#exchange?.resume()
+  }
+
+  #close(): void {
+    this.#options.watchdog.release(this)
+    this.#exchange?.abort()
+  }
+
+  #waitFor(silenceMsMax: number): void {
+    this.silentMs = 0
+    this.silenceMsMax = silenceMsMax
   }
 }
+
+const eventStreamType = /^text\/event-stream(?:\s*;[ -~]*)?$/i
+const jsonType = /^application\/(?:[\w.+-]*\+)?json(?:\s*;[ -~]*)?$/i
+const plainText = /^[ -~]*$/
 
 function parsed(text: string): Record<string, unknown> | undefined {
   try {
@@ -264,6 +391,11 @@ function isEmptyList(value: unknown): boolean {
   return value === undefined || (Array.isArray(value) && value.length === 0)
 }
 
-function isError(event: Record<string, unknown> | undefined): boolean {
-  return event !== undefined && typeof event['error'] === 'object' && event['error'] !== null && !('choices' in event)
+/** The error that an answer is instead of being one: OpenAI's, or the flat one of older engines. */
+function errorIn(answer: Record<string, unknown> | undefined): Record<string, unknown> | undefined {
+  if (answer === undefined || 'choices' in answer) return undefined
+  const { error } = answer
+  if (typeof error === 'object' && error !== null) return error as Record<string, unknown>
+  if (typeof error === 'string') return { message: error }
+  return answer['object'] === 'error' ? answer : undefined
 }

@@ -1,4 +1,5 @@
 import type { ProviderConfig } from '../../config/config.ts'
+import { cloudKeepAliveMs } from './connections.ts'
 import { type Credentials, headerCredentials, tokenCredentials } from './credentials.ts'
 import type { VendorWire } from './openai-provider.ts'
 import { optionalModule } from './optional-module.ts'
@@ -17,6 +18,7 @@ export async function azureWire(
   const v1 = config.path === 'v1'
   return {
     kind: config.kind,
+    keepAliveMs: cloudKeepAliveMs,
     origin: originOf(config.baseUrl),
     path: (operation, deployment) =>
       v1

@@ -1,5 +1,6 @@
 import { createHash, createHmac } from 'node:crypto'
 import type { ProviderConfig } from '../../config/config.ts'
+import { cloudKeepAliveMs } from './connections.ts'
 import { type Credentials, headerCredentials } from './credentials.ts'
 import type { VendorWire } from './openai-provider.ts'
 import { optionalModule } from './optional-module.ts'
@@ -15,6 +16,7 @@ export async function bedrockWire(
   const base = /\/v1\/?$/.test(given) ? given : joinPath(given, '/openai/v1')
   return {
     kind: config.kind,
+    keepAliveMs: cloudKeepAliveMs,
     origin: originOf(url),
     path: (operation) => joinPath(base, `/${operation}`),
     probePath: joinPath(base, '/models'),

@@ -1,9 +1,10 @@
+import { GrowingBytes } from './growing-bytes.ts'
+
 const lineFeed = 0x0a
 const carriageReturn = 0x0d
-const noBytes = Buffer.alloc(0)
 
-/** What an event says about itself, by a look at its bytes. */
-export type EventKind = 'comment' | 'data' | 'done'
+/** What an event says about itself, by a look at its bytes. `error`: its `event:` line says so. */
+export type EventKind = 'comment' | 'data' | 'done' | 'error'
 
 /** Is told of each whole event: `bytes` from `start` to `end`, its blank line included. */
 export type OnEvent = (kind: EventKind, bytes: Buffer, start: number, end: number) => void
@@ -15,23 +16,20 @@ export type OnEvent = (kind: EventKind, bytes: Buffer, start: number, end: numbe
 export class EventScanner {
   readonly #onEvent: OnEvent
   readonly #eventBytesMax: number
-  #rest: Buffer = noBytes
+  readonly #rest = new GrowingBytes()
 
   constructor(onEvent: OnEvent, eventBytesMax: number) {
     this.#onEvent = onEvent
     this.#eventBytesMax = eventBytesMax
   }
 
-  /** Bytes of an event that has not come to its end. */
-  get rest(): Buffer {
-    return this.#rest
-  }
-
   /** Gives false where one event is larger than allowed. */
   push(chunk: Buffer): boolean {
+    const restBytes = this.#rest.length
+    if (restBytes > 0) this.#rest.append(chunk)
+    const bytes = restBytes > 0 ? this.#rest.bytes : chunk
     // A blank line may be cut in two: it is looked for from just before the new bytes.
-    let from = Math.max(0, this.#rest.length - 3)
-    const bytes = this.#rest.length === 0 ? chunk : Buffer.concat([this.#rest, chunk])
+    let from = Math.max(0, restBytes - 3)
     let start = 0
     for (;;) {
       const end = blankLineEnd(bytes, from)
@@ -40,8 +38,17 @@ export class EventScanner {
       start = end
       from = end
     }
-    this.#rest = start === 0 ? bytes : start === bytes.length ? noBytes : bytes.subarray(start)
+    if (start > 0) this.#rest.clear()
+    if ((start > 0 || restBytes === 0) && start < bytes.length) this.#rest.append(bytes.subarray(start))
     return this.#rest.length <= this.#eventBytesMax
+  }
+
+  /** The stream has ended: what no blank line closed is an event only if it is `[DONE]`. */
+  end(): void {
+    const { bytes } = this.#rest
+    if (bytes.length === 0) return
+    const closed = Buffer.concat([bytes, Buffer.from(bytes[bytes.length - 1] === lineFeed ? '\n' : '\n\n')])
+    if (kindOf(closed, 0, closed.length) === 'done') this.#onEvent('done', closed, 0, closed.length)
   }
 }
 
@@ -61,13 +68,19 @@ function blankLineEnd(bytes: Buffer, from: number): number {
 }
 
 function kindOf(bytes: Buffer, start: number, end: number): EventKind {
+  let error = false
   for (let line = start; line < end; line = bytes.indexOf(lineFeed, line) + 1) {
-    const data = dataAt(bytes, line)
+    const first = bytes[line]
+    if (first === 0x65) error ||= errorLine.test(bytes.toString('latin1', line, bytes.indexOf(lineFeed, line)))
+    const data = first === 0x64 ? dataAt(bytes, line) : -1
     if (data < 0) continue
+    if (error) return 'error'
     return isDone(bytes, data) ? 'done' : 'data'
   }
-  return 'comment'
+  return error ? 'error' : 'comment'
 }
+
+const errorLine = /^event: ?error\r?$/
 
 /** Where the value of a `data:` line begins, or -1. */
 function dataAt(bytes: Buffer, line: number): number {

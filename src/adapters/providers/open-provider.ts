@@ -1,8 +1,9 @@
-import type { ProviderConfig, TrafficLimits } from '../../config/config.ts'
+import type { ProviderConfig } from '../../config/config.ts'
 import { azureWire } from './azure.ts'
 import { bedrockWire } from './bedrock.ts'
+import { engineKeepAliveMs } from './connections.ts'
 import { headerCredentials, noCredentials } from './credentials.ts'
-import { OpenAiProvider, type VendorWire } from './openai-provider.ts'
+import { OpenAiProvider, type OpenAiProviderOptions, type VendorWire } from './openai-provider.ts'
 import type { Provider } from './provider.ts'
 import { joinPath, originOf } from './urls.ts'
 import { vertexWire } from './vertex.ts'
@@ -14,7 +15,7 @@ import { vertexWire } from './vertex.ts'
 export async function openProvider(
   config: ProviderConfig,
   secret: string | undefined,
-  limits: TrafficLimits,
+  limits: OpenAiProviderOptions['limits'],
   wallMs: () => number,
 ): Promise<Provider> {
   return new OpenAiProvider({ wire: await wireOf(config, secret, wallMs), limits, wallMs })
@@ -32,6 +33,7 @@ async function wireOf(config: ProviderConfig, secret: string | undefined, wallMs
       const base = new URL(config.baseUrl).pathname
       return {
         kind: config.kind,
+        keepAliveMs: engineKeepAliveMs,
         origin: originOf(config.baseUrl),
         path: (operation) => joinPath(base, `/${operation}`),
         probePath: joinPath(base, '/models'),

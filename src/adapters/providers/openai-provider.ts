@@ -1,8 +1,10 @@
-import { AnswerReader } from './answer-reader.ts'
+import { type AnswerLimits, AnswerReader } from './answer-reader.ts'
+import type { ConnectionOptions } from './connections.ts'
 import type { Credentials } from './credentials.ts'
 import { failureOfError } from './failures.ts'
 import type { AnswerSink, Operation, ProbeResult, Provider, ProviderCall, ProviderExchange } from './provider.ts'
-import { type HttpSink, openTransport, type Transport, type TransportLimits } from './transport.ts'
+import { type HttpSink, openTransport, type Transport } from './transport.ts'
+import { Watchdog } from './watchdog.ts'
 
 /** Where and how one vendor speaks the OpenAI dialect. */
 export interface VendorWire {
@@ -13,11 +15,15 @@ export interface VendorWire {
   /** A path that can be read for nothing. */
   readonly probePath: string
   readonly credentials: Credentials
+  /** How long an idle connection is kept where the vendor does not say how long it keeps it, ms. */
+  readonly keepAliveMs: number
+  /** Its usage leaves thoughts out of the output and has them in the total only. */
+  readonly thoughtsBeside?: boolean
 }
 
 export interface OpenAiProviderOptions {
   readonly wire: VendorWire
-  readonly limits: TransportLimits & { readonly answerBytesMax: number }
+  readonly limits: AnswerLimits & Pick<ConnectionOptions, 'connectMs'>
   readonly wallMs: () => number
 }
 
@@ -28,16 +34,20 @@ export class OpenAiProvider implements Provider {
   readonly kind: string
   readonly #options: OpenAiProviderOptions
   readonly #transport: Transport
+  readonly #watchdog: Watchdog
 
   constructor(options: OpenAiProviderOptions) {
-    this.kind = options.wire.kind
+    const { wire, limits } = options
+    this.kind = wire.kind
     this.#options = options
-    this.#transport = openTransport(options.wire.origin, options.limits)
+    this.#transport = openTransport(wire.origin, { connectMs: limits.connectMs, keepAliveMs: wire.keepAliveMs })
+    this.#watchdog = new Watchdog(Math.min(limits.firstByteMs, limits.streamIdleMs))
   }
 
   send(call: ProviderCall, sink: AnswerSink): ProviderExchange {
     const { wire, limits, wallMs } = this.#options
-    const reader = new AnswerReader({ call, sink, answerBytesMax: limits.answerBytesMax, wallMs })
+    const { thoughtsBeside = false } = wire
+    const reader = new AnswerReader({ call, sink, limits, watchdog: this.#watchdog, thoughtsBeside, wallMs })
     const path = wire.path(call.operation, call.upstreamModel)
     const body = call.body.length === 1 ? (call.body[0] as Uint8Array) : Buffer.concat(call.body, call.bodyBytes)
     const proof = wire.credentials.headers({ method: 'POST', url: new URL(path, wire.origin), body })
@@ -82,6 +92,8 @@ export class OpenAiProvider implements Provider {
   }
 
   #dispatch(call: ProviderCall, path: string, proof: readonly string[], body: Uint8Array, reader: AnswerReader): void {
+    // Given up while its credentials were fetched.
+    if (reader.isOver) return
     const headers = [
       ...fixedHeaders,
       'accept',

@@ -6,12 +6,17 @@ const messageCharsMax = 4_000
  * Azure and vLLM (`error.message`), Google (`error.status`, or a list of one), AWS (`message`) and FastAPI (`detail`).
  */
 export function normalisedRefusal(status: number, body: Buffer): Buffer {
-  const found = errorIn(body)
+  return refusalOf(status, errorIn(body))
+}
+
+/** The same for an error that was found inside an answer. */
+export function refusalOf(status: number, found: Readonly<Record<string, unknown>>): Buffer {
   const message =
     typeof found['message'] === 'string' && found['message'] !== ''
       ? found['message']
       : `the vendor refused the request with status ${status}`
-  const code = found['code'] ?? found['status']
+  // Google's code is the number of the status; its name says more.
+  const code = typeof found['code'] === 'string' ? found['code'] : found['status']
   return Buffer.from(
     JSON.stringify({
       error: {

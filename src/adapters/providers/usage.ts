@@ -1,13 +1,19 @@
 import type { TokenCount } from '../../core/request.ts'
 
-/** Reads OpenAI's usage object; undefined where it is none. Cached tokens are part of the input, as OpenAI counts. */
-export function tokensOf(usage: unknown): TokenCount | undefined {
+/**
+ * Reads OpenAI's usage object; undefined where it is none. Cached tokens are part of the input and thoughts part of the
+ * output, as OpenAI counts. `thoughtsBeside`: the vendor counts thoughts in the total only.
+ */
+export function tokensOf(usage: unknown, thoughtsBeside: boolean): TokenCount | undefined {
   if (typeof usage !== 'object' || usage === null) return undefined
   const input = countIn(usage, 'prompt_tokens')
   if (input === undefined) return undefined
   const details = 'prompt_tokens_details' in usage ? usage.prompt_tokens_details : undefined
   const cached = (typeof details === 'object' && details !== null ? countIn(details, 'cached_tokens') : undefined) ?? 0
-  return { input, cachedInput: Math.min(cached, input), output: countIn(usage, 'completion_tokens') ?? 0 }
+  const beyondInput = Math.max(0, (countIn(usage, 'total_tokens') ?? input) - input)
+  const completion = countIn(usage, 'completion_tokens')
+  const output = completion === undefined || thoughtsBeside ? Math.max(completion ?? 0, beyondInput) : completion
+  return { input, cachedInput: Math.min(cached, input), output }
 }
 
 function countIn(value: object, name: string): number | undefined {
@@ -16,36 +22,65 @@ function countIn(value: object, name: string): number | undefined {
 }
 
 /**
- * What one event of a stream adds to the answer, in tokens, by a look at its text. An event of an engine carries one
- * token, of a vendor that bundles them more: where its text is longer than a token gets to be in practice, a token for
- * each four bytes. Never less than one for any text at all; settled by the vendor's own count where it gives one.
+ * How many tokens of an answer stand in this JSON text (an event, or a whole answer), by a look at it. Engines send an
+ * event for each token; vendors that bundle them are told by the length of the text or by its words. A field's name can
+ * only be found where it is one: inside a string its quotes are escaped.
  */
-export function outputTokensIn(data: string): number {
-  let textChars = 0
-  for (const field of textFields) {
-    for (let at = data.indexOf(field); at >= 0; at = data.indexOf(field, at)) {
-      at += field.length
-      textChars += stringLength(data, at)
-    }
-  }
-  if (textChars === 0) return 0
-  return textChars <= oneTokenCharsMax ? 1 : Math.ceil(textChars / charsPerToken)
+export function outputTokensIn(json: string): number {
+  // Engines that renamed the field of thoughts send it under both names, and once more as typed parts.
+  const thoughts = Math.max(
+    tokensAt(json, '"reasoning_content":'),
+    tokensAt(json, '"reasoning":'),
+    tokensAt(json, '"text":'),
+  )
+  return (
+    tokensAt(json, '"content":') +
+    thoughts +
+    tokensAt(json, '"refusal":') +
+    tokensAt(json, '"arguments":') +
+    tokensAt(json, '"name":')
+  )
 }
 
-const oneTokenCharsMax = 24
-const charsPerToken = 4
-/** Where the text of an answer stands in an event: visible, thought, refused, a tool's arguments, and `completions`' own. */
-const textFields = ['"content":', '"reasoning_content":', '"reasoning":', '"refusal":', '"arguments":', '"text":']
-
-/** The length of the JSON string that begins at or after `at` (blanks skipped); 0 where no string does. */
-function stringLength(data: string, at: number): number {
-  let start = at
-  while (data.charCodeAt(start) === 0x20) start++
-  if (data.charCodeAt(start) !== 0x22) return 0
-  for (let end = data.indexOf('"', start + 1); end >= 0; end = data.indexOf('"', end + 1)) {
-    let backslashes = 0
-    while (data.charCodeAt(end - 1 - backslashes) === 0x5c) backslashes++
-    if (backslashes % 2 === 0) return end - start - 1
+function tokensAt(json: string, field: string): number {
+  let tokens = 0
+  for (let at = json.indexOf(field); at >= 0; at = json.indexOf(field, at)) {
+    at += field.length
+    while (json.charCodeAt(at) === space) at++
+    if (json.charCodeAt(at) === quote) tokens += tokensOfText(json, at + 1)
   }
-  return 0
+  return tokens
+}
+
+const space = 0x20
+const quote = 0x22
+const backslash = 0x5c
+/** The longest single tokens of prose and code in today's vocabularies; longer text is more than one. */
+const oneTokenCharsMax = 24
+/** OpenAI's rule of thumb for English; other languages have fewer, so this errs to the low side for them. */
+const charsPerToken = 4
+
+/** The tokens of the JSON string whose text begins at `start`. */
+function tokensOfText(json: string, start: number): number {
+  let words = 0
+  let inWord = false
+  let at = start
+  for (;;) {
+    const char = json.charCodeAt(at)
+    // No end: what there is of it.
+    if (char === quote || Number.isNaN(char)) break
+    let blank = char === space
+    if (char === backslash) {
+      const escaped = json[++at]
+      blank = escaped === 'n' || escaped === 't' || escaped === 'r'
+    }
+    if (!blank && !inWord) words++
+    inWord = !blank
+    at++
+  }
+  const chars = at - start
+  if (chars === 0) return 0
+  // No tokenizer in use joins words, so that several of them are as many tokens at least.
+  if (words <= 1 && chars <= oneTokenCharsMax) return 1
+  return Math.max(words, Math.ceil(chars / charsPerToken))
 }

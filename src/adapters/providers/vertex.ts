@@ -1,4 +1,5 @@
 import type { ProviderConfig } from '../../config/config.ts'
+import { cloudKeepAliveMs } from './connections.ts'
 import { type Credentials, headerCredentials, tokenCredentials } from './credentials.ts'
 import type { VendorWire } from './openai-provider.ts'
 import { optionalModule } from './optional-module.ts'
@@ -23,6 +24,8 @@ export async function vertexWire(
   const base = given.includes('/endpoints/') ? given : joinPath(given, place)
   return {
     kind: config.kind,
+    keepAliveMs: cloudKeepAliveMs,
+    thoughtsBeside: true,
     origin: originOf(url),
     path: (operation) => joinPath(base, `/${operation}`),
     probePath: joinPath(base, '/models'),

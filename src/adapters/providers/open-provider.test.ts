@@ -1,0 +1,14 @@
+import { openProvider } from './open-provider.ts'
+import { providerContract, wallMs } from './provider.contract.ts'
+
+providerContract(
+  'an engine that speaks the OpenAI dialect',
+  (origin, limits) =>
+    openProvider(
+      { kind: 'openai-compatible', baseUrl: `${origin}/v1`, subProcessor: 'self', country: 'NL' },
+      'secret',
+      limits,
+      () => wallMs,
+    ),
+  { header: 'authorization', value: /^Bearer secret$/ },
+)
