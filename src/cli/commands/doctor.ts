@@ -1,22 +1,25 @@
 import path from 'node:path'
-import type { AnswerSink, Provider } from '../../adapters/providers/provider.ts'
-import { endpointsOf, type PlacedEndpoint } from '../../config/endpoints.ts'
-import type { Command } from '../command.ts'
+import { endpointsOf } from '../../config/endpoints.ts'
+import type { Command, Terminal } from '../command.ts'
 import { configFileThere, loadConfig } from '../config-source.ts'
+import { examine, type Finding } from '../examine.ts'
 import { noWords, readOptions } from '../options.ts'
 import { ProviderSet } from '../providers.ts'
 
-const probeMs = 5_000
-const answerMs = 60_000
+/** So many endpoints are asked at once: enough to be done soon, few enough not to slow each other down. */
+const atOnce = 8
 
 export const command: Command = {
   name: 'doctor',
   summary: 'check each endpoint for real',
   usage: `spillway doctor [--config FILE] [--no-ask]
 
-For each endpoint of the configuration: can its provider be reached, are the credentials good, does it have the model,
-how soon comes the first token, which country and sub-processor does the file say it is. Asks each model for one token;
---no-ask leaves that out. Exit code 1 where something is wrong.`,
+Asks each endpoint of the configuration: can it be reached, are the credentials good, does it have the model, how soon
+comes the first token, and is it in the country that the configuration says, where the vendor tells. Exit code 1 where
+something is wrong.
+
+  --config FILE   (default: $SPILLWAY_CONFIG, else ./spillway.yaml, else the demo's)
+  --no-ask        asks no model for tokens, which cost money`,
   async run(args, terminal) {
     const { values, positionals } = readOptions(args, { config: { type: 'string' }, 'no-ask': { type: 'boolean' } })
     noWords(positionals)
@@ -26,109 +29,73 @@ how soon comes the first token, which country and sub-processor does the file sa
     const { providers, problems } = await set.open(config, path.dirname(file))
     const endpoints = endpointsOf(config)
     const progress = terminal.progress('asking', endpoints.length)
-    const findings: Finding[] = []
-    for (const endpoint of endpoints) {
+    let done = 0
+    const findings = await inTurns(endpoints, atOnce, async (endpoint): Promise<Finding> => {
       const provider = providers.get(endpoint.providerName)
-      const problem = problems.find((one) => one.provider === endpoint.providerName)?.problem
-      findings.push(
-        provider === undefined
-          ? { endpoint, problem: problem ?? 'it is switched off' }
-          : await examined(endpoint, provider, values['no-ask'] !== true),
-      )
-      progress.update(findings.length, endpoint.id)
-    }
+      const providerConfig = config.providers[endpoint.providerName]
+      const finding =
+        provider === undefined || providerConfig === undefined
+          ? {
+              endpoint,
+              verdict: 'off',
+              problem: problems.find((one) => one.provider === endpoint.providerName)?.problem ?? '',
+            }
+          : await examine(endpoint, provider, {
+              providerConfig,
+              ask: values['no-ask'] !== true,
+              firstByteMs: config.limits.firstByteMs,
+            })
+      progress.update(++done, endpoint.id)
+      return finding
+    })
     progress.end()
     await set.close()
-    const rows = findings.map(({ endpoint, connectMs, firstTokenMs, problem }) => [
-      endpoint.id,
-      endpoint.subProcessor,
-      endpoint.country,
-      connectMs === undefined ? '-' : `${Math.round(connectMs)} ms`,
-      firstTokenMs === undefined ? '-' : `${Math.round(firstTokenMs)} ms`,
-      problem ?? 'good',
-    ])
-    const sick = findings.filter(({ problem }) => problem !== undefined).length
-    const summary =
-      sick === 0
-        ? terminal.good('all endpoints are good')
-        : terminal.bad(`${sick} of ${findings.length} endpoints have a problem`)
-    terminal.result(
-      findings.map(({ endpoint, ...rest }) => ({
-        endpoint: endpoint.id,
-        subProcessor: endpoint.subProcessor,
-        country: endpoint.country,
-        ...rest,
-      })),
-      `${terminal.table(['endpoint', 'sub-processor', 'country', 'reached', 'first token', 'finding'], rows)}\n\n${summary}`,
-    )
-    return sick === 0 ? 0 : 1
+    terminal.result(findings.map(asJson), report(findings, terminal))
+    return findings.every(({ problem }) => problem === undefined) ? 0 : 1
   },
 }
 
-interface Finding {
-  readonly endpoint: PlacedEndpoint
-  readonly connectMs?: number
-  readonly firstTokenMs?: number
-  readonly problem?: string
+function asJson({ endpoint, ...rest }: Finding): object {
+  const { id, providerName, subProcessor, country, upstreamModel } = endpoint
+  return { endpoint: id, provider: providerName, upstreamModel, subProcessor, country, ...rest }
 }
 
-async function examined(endpoint: PlacedEndpoint, provider: Provider, ask: boolean): Promise<Finding> {
-  const probe = await provider.probe(probeMs)
-  if (!probe.reachable) return { endpoint, problem: probe.problem ?? 'it cannot be reached' }
-  const connectMs = probe.durationMs
-  if (!ask) return { endpoint, connectMs }
-  const answer = await firstToken(endpoint, provider)
-  return typeof answer === 'string'
-    ? { endpoint, connectMs, problem: answer }
-    : { endpoint, connectMs, firstTokenMs: answer }
+function report(findings: readonly Finding[], terminal: Terminal): string {
+  const ms = (value: number | undefined) => (value === undefined ? '-' : `${Math.round(value)} ms`)
+  const rows = findings.map(({ endpoint, reachedMs, firstTokenMs, region, verdict, problem }) => [
+    endpoint.id,
+    endpoint.subProcessor,
+    endpoint.country,
+    region ?? '-',
+    ms(reachedMs),
+    ms(firstTokenMs),
+    problem === undefined ? terminal.good(verdict) : terminal.bad(verdict),
+  ])
+  const columns = ['endpoint', 'sub-processor', 'country', 'region', 'reached', 'first token', 'finding']
+  const whose = new Map<string, string[]>()
+  for (const { endpoint, problem } of findings)
+    if (problem !== undefined) whose.set(problem, [...(whose.get(problem) ?? []), endpoint.id])
+  const sick = findings.filter(({ problem }) => problem !== undefined).length
+  return [
+    terminal.table(columns, rows),
+    '',
+    ...[...whose].map(([problem, ids]) => `${ids.join(', ')}: ${problem}`),
+    ...(sick > 0 ? [''] : []),
+    sick === 0
+      ? terminal.good('every endpoint is good')
+      : terminal.bad(
+          `${sick} of ${findings.length} ${findings.length === 1 ? 'endpoint has' : 'endpoints have'} a problem`,
+        ),
+  ].join('\n')
 }
 
-/** Asks for one token; gives the time to it in ms, or what went wrong. */
-function firstToken({ upstreamModel }: PlacedEndpoint, provider: Provider): Promise<number | string> {
-  return new Promise((resolve) => {
-    const startedMs = performance.now()
-    const body = Buffer.from(
-      JSON.stringify({
-        model: upstreamModel,
-        stream: true,
-        max_tokens: 1,
-        messages: [{ role: 'user', content: 'Hi' }],
-      }),
-    )
-    const done = (outcome: number | string): void => {
-      clearTimeout(timer)
-      resolve(outcome)
-    }
-    const sink: AnswerSink = {
-      onHead: () => done(performance.now() - startedMs),
-      onData: () => true,
-      onEnd: () => {},
-      onRefused: (status, refusal) =>
-        done(
-          `it refuses the request (status ${status}): ${(JSON.parse(Buffer.from(refusal).toString()) as { error: { message: string } }).error.message}`,
-        ),
-      onFailure: ({ kind, status }) =>
-        done(
-          kind === 'missing-model'
-            ? `it does not have the model ${upstreamModel} (status 404); check upstreamModel`
-            : `it fails: ${kind}${status === undefined ? '' : ` (status ${status})`}`,
-        ),
-    }
-    const exchange = provider.send(
-      {
-        requestId: `doctor-${process.pid}-${Math.round(startedMs)}`,
-        operation: 'chat/completions',
-        upstreamModel,
-        body: [body],
-        bodyBytes: body.length,
-        stream: true,
-        hideUsage: true,
-      },
-      sink,
-    )
-    const timer = setTimeout(() => {
-      exchange.abort()
-      done(`no token within ${answerMs / 1000} s`)
-    }, answerMs)
-  })
+/** Runs `work` on every item, so many at a time; gives the results in the order of the items. */
+async function inTurns<T, R>(items: readonly T[], atOnceMax: number, work: (item: T) => Promise<R>): Promise<R[]> {
+  const results: R[] = []
+  const entries = items.entries()
+  const worker = async (): Promise<void> => {
+    for (const [index, item] of entries) results[index] = await work(item)
+  }
+  await Promise.all(Array.from({ length: atOnceMax }, worker))
+  return results
 }
