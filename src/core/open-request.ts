@@ -21,6 +21,8 @@ export interface OpenRequest {
   waitingFromMs: number
   ended: boolean
   attempts: number
+  /** Of these the ones that were withdrawn before they were made: they count as none. */
+  withdrawn: number
   /** Endpoints that failed it; not asked again. */
   failedAt: EndpointState[]
   lastFailure: Failure | undefined

@@ -146,6 +146,7 @@ export class Scheduler {
       waitingFromMs: this.#nowMs,
       ended: false,
       attempts: 0,
+      withdrawn: 0,
       failedAt: [],
       lastFailure: undefined,
       timeouts: 0,
@@ -171,8 +172,7 @@ export class Scheduler {
   #place(request: OpenRequest): void {
     const { model, eligible } = request
     if (eligible.indices.length === 0) return this.#reject(request)
-    if (!this.#fits(eligible) || (request.attempts > 0 && !this.#retries.canRetry(this.#nowMs)))
-      return this.#wait(request)
+    if (!this.#fits(eligible) || (isRetry(request) && !this.#retries.canRetry(this.#nowMs))) return this.#wait(request)
     // Waiters of the same or a higher priority go first to what they could use.
     const state = model.choose(request, this.#byIndex, this.#nowMs)
     if (state !== undefined && !this.#isOwedToWaiter(state, request)) return this.#dispatch(request, state)
@@ -200,7 +200,7 @@ export class Scheduler {
       if (last === undefined || last.priority >= request.priority) return this.#reject(request, 'overloaded')
       this.#reject(last, 'overloaded')
     }
-    if (request.attempts > 0 && !this.#retries.canRetry(this.#nowMs)) {
+    if (isRetry(request) && !this.#retries.canRetry(this.#nowMs)) {
       request.deadlineMs = Math.min(request.deadlineMs, this.#nowMs + retryLeaveMsMax)
     }
     request.waiting = true
@@ -251,7 +251,7 @@ export class Scheduler {
   #dispatch(request: OpenRequest, state: EndpointState): void {
     this.#stopWaiting(request)
     if (request.attempts === 0) this.#retries.first(this.#nowMs)
-    else this.#retries.retry(this.#nowMs)
+    else if (isRetry(request)) this.#retries.retry(this.#nowMs)
     request.attempts++
     const attempt: Attempt = {
       id: this.#nextAttemptId++,
@@ -323,11 +323,13 @@ export class Scheduler {
     if (running.answering) {
       this.#end(request)
     } else {
-      request.lastFailure = failure
+      if (failure.kind === 'withdrawn') request.withdrawn++
+      else request.lastFailure = failure
       if (failure.kind === 'timed-out') request.timeouts++
       if (!this.#mayAskAgain(request, failure)) request.failedAt.push(state)
       // A timeout has cost the caller a minute already: one more try, not two.
-      if (request.attempts >= this.#policy.attemptsMax || request.timeouts > 1) this.#reject(request)
+      if (request.attempts - request.withdrawn >= this.#policy.attemptsMax || request.timeouts > 1)
+        this.#reject(request)
       else this.#place(request)
     }
     this.#roomAt(state)
@@ -335,8 +337,8 @@ export class Scheduler {
 
   /** May the same place be asked again for this request? */
   #mayAskAgain(request: OpenRequest, failure: Failure): boolean {
-    // A vendor that is only busy: once its Retry-After is over.
-    if (failure.kind === 'rate-limited') return true
+    // A vendor that is only busy: once its Retry-After is over. One that was not asked: at once.
+    if (failure.kind === 'rate-limited' || failure.kind === 'withdrawn') return true
     if (failure.stale === true) return true
     // A connection that broke, where there is no other place: its server may have been restarted.
     return failure.kind === 'reset' && request.attempts === 1 && request.eligible.indices.length === 1
@@ -369,7 +371,7 @@ export class Scheduler {
 
   /** May this waiter have this place now? `urgent`: its deadline is at hand, so any place with a free slot will do. */
   #mayTake(request: OpenRequest, state: EndpointState, urgent: boolean): boolean {
-    if (request.attempts > 0 && !this.#retries.canRetry(this.#nowMs)) return false
+    if (isRetry(request) && !this.#retries.canRetry(this.#nowMs)) return false
     const urgency: Urgency = urgent
       ? 'urgent'
       : this.#nowMs - request.waitingFromMs < patienceMs
@@ -492,4 +494,9 @@ export class Scheduler {
     }
     return model
   }
+}
+
+/** Has it been tried? */
+function isRetry({ attempts, withdrawn }: OpenRequest): boolean {
+  return attempts > withdrawn
 }
