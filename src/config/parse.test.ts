@@ -3,11 +3,9 @@ import path from 'node:path'
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
 import { parse as parseYaml } from 'yaml'
-import { z } from 'zod'
 import type { ConfigIssue, ConfigResult } from './config.ts'
 import { endpointsOf, routingOf } from './endpoints.ts'
 import { parseConfig } from './parse.ts'
-import { configSchema } from './schema.ts'
 import { mutationsOf } from './testing.ts'
 
 const root = path.join(import.meta.dirname, '../..')
@@ -283,28 +281,6 @@ describe('a configuration', () => {
       }),
       { numRuns: 600, seed: 1 },
     )
-  })
-
-  test('has a published JSON Schema that is current', async () => {
-    const schema = z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' })
-    await expect(`${JSON.stringify(schema, undefined, 2)}\n`).toMatchFileSnapshot(
-      path.join(root, 'docs/reference/config.schema.json'),
-    )
-  })
-
-  test('has every key explained in the reference', () => {
-    const reference = readFileSync(path.join(root, 'docs/reference/config.md'), 'utf8')
-    const keys = new Set<string>()
-    const collect = (value: unknown): void => {
-      if (typeof value !== 'object' || value === null) return
-      for (const [key, inner] of Object.entries(value)) {
-        if (key === 'properties') for (const name of Object.keys(inner as object)) keys.add(name)
-        collect(inner)
-      }
-    }
-    collect(z.toJSONSchema(configSchema, { io: 'input', unrepresentable: 'any' }))
-    for (const key of keys)
-      expect(reference.match(new RegExp(`\`[^\`\\n]*\\b${key}\\b[^\`\\n]*\``)), key).not.toBeNull()
   })
 })
 
