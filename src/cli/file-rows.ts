@@ -2,13 +2,21 @@ import type { Directory, KeyRow, TenantRow } from '../adapters/storage/storage.t
 import type { Config } from '../config/config.ts'
 import { resolveSecret } from './secrets.ts'
 
-/** The tenants and keys that the config file gives: read-only elsewhere. A key whose secret is missing is left out. */
+/** The tenants and keys that a configuration file gives: read-only elsewhere. */
+export interface FileRows {
+  readonly tenants: readonly TenantRow[]
+  readonly keys: readonly KeyRow[]
+  /** Keys that are left out since their secret is missing, in words. */
+  readonly problems: readonly string[]
+}
+
+/** What the file gives; a key whose secret is missing is left out. */
 export function fileRows(
   config: Config,
   env: Readonly<Record<string, string | undefined>>,
   dir: string,
   directory: Directory,
-): { tenants: TenantRow[]; keys: KeyRow[]; problems: string[] } {
+): FileRows {
   const tenants: TenantRow[] = []
   const keys: KeyRow[] = []
   const problems: string[] = []

@@ -16,20 +16,29 @@ interface Opened {
   readonly fingerprint: string
 }
 
-/**
- * The providers in use, kept over reloads: one that did not change keeps its connections, one that did is made anew,
- * and the old one closes once its last answer has ended.
- */
+/** Providers of a configuration that is not in force yet. */
+export interface PreparedProviders {
+  readonly providers: ReadonlyMap<string, Provider>
+  readonly problems: readonly ProviderProblem[]
+  /** Equal where the same is opened with the same secrets. Holds these: not to be shown. */
+  readonly fingerprint: string
+  /** They are in use now: those that they take the place of close once their last answer has ended. */
+  commit(): void
+  /** They will not be used: what was opened for them closes. */
+  discard(): void
+}
+
+/** The providers in use, kept over reloads: one that did not change keeps its connections, one that did is made anew. */
 export class ProviderSet {
   readonly #env: Readonly<Record<string, string | undefined>>
-  #opened = new Map<string, Opened>()
+  #opened: ReadonlyMap<string, Opened> = new Map()
 
   constructor(env: Readonly<Record<string, string | undefined>>) {
     this.#env = env
   }
 
   /** Opens what the configuration names. A missing secret switches its provider off and is reported; the rest serves. */
-  async open(config: Config, dir: string): Promise<{ providers: Map<string, Provider>; problems: ProviderProblem[] }> {
+  async prepare(config: Config, dir: string): Promise<PreparedProviders> {
     const next = new Map<string, Opened>()
     const problems: ProviderProblem[] = []
     for (const [name, provider] of Object.entries(config.providers)) {
@@ -51,10 +60,17 @@ export class ProviderSet {
         problems.push({ provider: name, problem: (error as Error).message })
       }
     }
-    const old = [...this.#opened.values()].filter((opened) => ![...next.values()].includes(opened))
-    this.#opened = next
-    for (const { provider } of old) void provider.close()
-    return { providers: new Map([...next].map(([name, { provider }]) => [name, provider])), problems }
+    return {
+      providers: new Map([...next].map(([name, { provider }]) => [name, provider])),
+      problems,
+      fingerprint: JSON.stringify([problems, [...next.values()].map(({ fingerprint }) => fingerprint)]),
+      commit: () => {
+        const old = this.#opened
+        this.#opened = next
+        closeThoseOnlyIn(old, next)
+      },
+      discard: () => closeThoseOnlyIn(next, this.#opened),
+    }
   }
 
   async close(): Promise<void> {
@@ -64,4 +80,9 @@ export class ProviderSet {
   async #make(config: ProviderConfig, secret: string | undefined, limits: TrafficLimits): Promise<Provider> {
     return openProvider(config, secret, limits, systemClock.wallMs)
   }
+}
+
+function closeThoseOnlyIn(some: ReadonlyMap<string, Opened>, others: ReadonlyMap<string, Opened>): void {
+  const kept = new Set(others.values())
+  for (const opened of some.values()) if (!kept.has(opened)) void opened.provider.close()
 }

@@ -4,7 +4,7 @@ import path from 'node:path'
 import OpenAI from 'openai'
 import { afterEach, describe, expect, test } from 'vitest'
 import { FakeVendor } from './fake-vendor.ts'
-import { GatewayProcess, runCli } from './gateway-process.ts'
+import { freePort, GatewayProcess, runCli } from './gateway-process.ts'
 
 const example = readFileSync(path.join(import.meta.dirname, '../../spillway.example.yaml'), 'utf8')
 const ownListen = 'listen: { host: 127.0.0.1, port: 8420 }\n'
@@ -116,6 +116,24 @@ describe('the configuration of the example', () => {
     const env = { AZURE_OPENAI_API_KEY: 'a', AWS_BEARER_TOKEN_BEDROCK: 'b', OWN_KEY: 'c', ACME_KEY: acmeKey }
     const withAll = await runCli(['config', 'check', '--config', file], dir, env)
     expect(withAll).toMatchObject({ code: 0, err: '' })
+    rmSync(dir, { recursive: true })
+  })
+
+  test('names the port that is taken, and how to take another', { timeout: 30_000 }, async () => {
+    const vendor = await FakeVendor.start()
+    vendors.push(vendor)
+    const dir = mkdtempSync(path.join(tmpdir(), 'spillway-e2e-port-'))
+    const file = path.join(dir, 'spillway.yaml')
+    writeFileSync(
+      file,
+      example.replace(
+        ownListen,
+        `listen: { host: 127.0.0.1, port: ${vendor.port} }\nmetrics: { port: ${await freePort()} }\n`,
+      ),
+    )
+    const { code, err } = await runCli(['up', '--config', file], dir)
+    expect(code).toBe(1)
+    expect(err).toContain(`cannot listen on 127.0.0.1:${vendor.port}: the port is in use`)
     rmSync(dir, { recursive: true })
   })
 })

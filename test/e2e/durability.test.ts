@@ -1,8 +1,8 @@
-import { request } from 'node:http'
 import { afterEach, describe, expect, test } from 'vitest'
 import { FakeVendor } from './fake-vendor.ts'
 import { type GatewayProcess, pause } from './gateway-process.ts'
-import { acmeKey, startOver } from './setting.ts'
+import { startOver } from './setting.ts'
+import { type SeenStream, streamChat } from './stream-chat.ts'
 
 let vendor: FakeVendor
 let gateway: GatewayProcess | undefined
@@ -11,53 +11,6 @@ afterEach(async () => {
   await gateway?.dispose()
   await vendor?.down()
 })
-
-/** What the client saw of one stream. */
-interface Seen {
-  id: string | undefined
-  tokens: number
-  whole: boolean
-}
-
-function stream(port: number, maxTokens: number): Promise<Seen> {
-  const seen: Seen = { id: undefined, tokens: 0, whole: false }
-  return new Promise((resolve) => {
-    const body = JSON.stringify({
-      model: 'chat-large',
-      stream: true,
-      max_tokens: maxTokens,
-      messages: [{ role: 'user', content: 'hi' }],
-    })
-    const call = request(
-      {
-        host: '127.0.0.1',
-        port,
-        path: '/v1/chat/completions',
-        method: 'POST',
-        agent: false,
-        headers: {
-          authorization: `Bearer ${acmeKey}`,
-          'content-type': 'application/json',
-          'content-length': body.length,
-        },
-      },
-      (answer) => {
-        seen.id = answer.headers['x-request-id'] as string
-        let text = ''
-        answer.on('data', (chunk: Buffer) => {
-          text += chunk.toString()
-        })
-        answer.on('close', () => {
-          seen.tokens = text.match(/"content":"w/g)?.length ?? 0
-          seen.whole = text.includes('[DONE]')
-          resolve(seen)
-        })
-      },
-    )
-    call.on('error', () => resolve(seen))
-    call.end(body)
-  })
-}
 
 interface ExportedRow {
   readonly id: string
@@ -86,12 +39,14 @@ describe('what happened is not lost', () => {
     vendor = await FakeVendor.start()
     vendor.behaviour = { everyMs: 2 }
     gateway = await startOver([{ name: 'own', vendor, subProcessor: 'self', country: 'NL' }])
-    const seen: Seen[] = []
+    const seen: SeenStream[] = []
     for (let round = 0; round < 20; round++) {
       let over = false
       const clients = Array.from({ length: 12 }, async (_, index) => {
         while (!over) {
-          const one = await stream((gateway as GatewayProcess).port, 5 + ((index * 37 + round * 11) % 150))
+          const one = await streamChat((gateway as GatewayProcess).port, {
+            maxTokens: 5 + ((index * 37 + round * 11) % 150),
+          })
           if (one.id !== undefined) seen.push(one)
           else await pause(5)
         }
@@ -124,7 +79,7 @@ describe('what happened is not lost', () => {
     vendor = await FakeVendor.start()
     vendor.behaviour = { everyMs: 20 }
     gateway = await startOver([{ name: 'own', vendor, subProcessor: 'self', country: 'NL' }])
-    const running = stream(gateway.port, 40)
+    const running = streamChat(gateway.port, { maxTokens: 40 })
     await pause(200)
     const ended = gateway.end('SIGTERM')
     expect(await running).toMatchObject({ tokens: 40, whole: true })
@@ -137,7 +92,7 @@ describe('what happened is not lost', () => {
     gateway = await startOver([{ name: 'own', vendor, subProcessor: 'self', country: 'NL' }], {
       limits: '{ drainMs: 300 }',
     })
-    const running = stream(gateway.port, 1000)
+    const running = streamChat(gateway.port, { maxTokens: 1000 })
     await pause(300)
     expect(await gateway.end('SIGTERM')).toBe(0)
     const seen = await running

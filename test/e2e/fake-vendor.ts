@@ -62,6 +62,11 @@ export class FakeVendor {
     return this.#port
   }
 
+  /** Connections that are open now. */
+  get connections(): number {
+    return this.#sockets.size
+  }
+
   /** Listens (again, on the same port). */
   up(): Promise<void> {
     return new Promise((resolve) =>

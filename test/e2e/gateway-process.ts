@@ -139,6 +139,15 @@ export function freePort(): Promise<number> {
   })
 }
 
+/** Waits until it is so; fails after 20 s, which is far longer than anything takes on a busy machine. */
+export async function until(isSo: () => boolean | Promise<boolean>, message = 'it did not come about'): Promise<void> {
+  const dueMs = performance.now() + 20_000
+  while (!(await isSo())) {
+    if (performance.now() > dueMs) throw new Error(message)
+    await pause(10)
+  }
+}
+
 export function pause(ms: number): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, ms))
 }

@@ -26,7 +26,8 @@ something is wrong.
     const file = configFileThere(values.config, terminal)
     const { config } = loadConfig(file)
     const set = new ProviderSet(terminal.env)
-    const { providers, problems } = await set.open(config, path.dirname(file))
+    const { providers, problems, commit } = await set.prepare(config, path.dirname(file))
+    commit()
     const endpoints = endpointsOf(config)
     const progress = terminal.progress('asking', endpoints.length)
     let done = 0

@@ -60,15 +60,21 @@ export async function runDemo(dir: string, port: number | undefined, terminal: T
 export async function serve(file: string, terminal: Terminal, demo: DemoSetting | undefined): Promise<number> {
   // A log collector reads stdout, a person looks at a terminal: each gets what it can use.
   const logRequests = process.stdout.isTTY !== true
-  const host = await startHost({ configFile: file, env: terminal.env, say: (line) => terminal.err(line), logRequests })
+  const say = (line: string) => terminal.err(line)
+  const starting = startHost({ configFile: file, env: terminal.env, say, logRequests })
+  // Listened for from the beginning: a signal that nobody listens for ends the process as it stands.
+  const signalled = firstSignal()
+  process.on('SIGHUP', () => void starting.then((host) => host.reload()).catch(() => {}))
+  const host = await starting
   const { text, facts } = await banner(host, terminal, file, demo)
   if (terminal.json) terminal.event(facts)
   else if (logRequests) terminal.err(text)
   else terminal.out(text)
-  process.on('SIGHUP', () => void host.reload())
-  const reason = await Promise.race([firstSignal(), host.failed])
+  const reason = await Promise.race([signalled, host.failed])
   if (reason !== undefined) {
     terminal.err(`spillway: ${reason}; the process ends so that nothing is lost`)
+    setTimeout(() => process.exit(1), abandonMs).unref()
+    await host.stop(0)
     return 1
   }
   const { openRequests } = host.gateway
@@ -82,6 +88,9 @@ export async function serve(file: string, terminal: Terminal, demo: DemoSetting 
   terminal.err('stopped')
   return 0
 }
+
+/** A process that must end does so after this time, whatever is still open. */
+const abandonMs = 5_000
 
 /** Under npm one Ctrl-C comes several times: from the terminal, from npm, from the script in between. */
 const copiesMs = 300
