@@ -4,7 +4,7 @@ export interface Prompt {
   readonly stream: boolean
   readonly includeUsage: boolean
   readonly continuousUsage: boolean
-  /** Words, and three for each message: a simple rule that anybody can check. */
+  /** Words: a rule that anybody can check, and by which a recorded prompt length can be met exactly. */
   readonly tokens: number
   readonly outputTokens: number | undefined
   /** Tells prompts apart by how they begin. */
@@ -39,7 +39,7 @@ export function readPrompt(text: string, operation: string): Prompt {
     stream: body['stream'] === true,
     includeUsage: options['include_usage'] === true,
     continuousUsage: options['continuous_usage_stats'] === true,
-    tokens: texts.reduce((sum, one) => sum + words(one), 0) + (operation === 'chat/completions' ? 3 * texts.length : 0),
+    tokens: texts.reduce((sum, one) => sum + words(one), 0),
     outputTokens: typeof maximum === 'number' ? maximum : undefined,
     prefix: texts.join('\n').slice(0, prefixChars),
     tool: toolOf(body),

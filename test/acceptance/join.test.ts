@@ -26,6 +26,7 @@ const result = (change: Partial<Asked> = {}): Asked => ({
   errorEvents: 0,
   done: true,
   usage: null,
+  simulated: true,
   ended: 'ok',
   ...change,
 })

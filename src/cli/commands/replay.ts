@@ -5,9 +5,13 @@ import type { TokenPrices } from '../../core/endpoint.ts'
 import { type Command, type Terminal, UsageError } from '../command.ts'
 import { durationMs, oneWord, positive, readOptions } from '../options.ts'
 import { replayPage } from '../replay/page.ts'
+import type { ReplayRun } from '../replay/run.ts'
 import { runReplay } from '../replay/sender.ts'
-import { type Percentiles, type ReplaySummary, summarise } from '../replay/summary.ts'
-import { readTrace } from '../replay/trace.ts'
+import { summarise } from '../replay/summary.ts'
+import { replayText } from '../replay/text.ts'
+import { readTrace, type TraceRequest } from '../replay/trace.ts'
+
+const refreshMs = 500
 
 export const command: Command = {
   name: 'replay',
@@ -19,7 +23,7 @@ azure-2023-conversation, burstgpt-head, mooncake-head.
 
   --url URL             up to and with /v1 (default: http://127.0.0.1:8420/v1)
   --key KEY             may be given several times; requests are dealt out among the keys
-  --keys-file FILE      one key a line
+  --keys-file FILE      more keys, separated by blanks or line ends
   --speed N             arrivals come N times faster (default: 1)
   --duration 10m        only so much of the trace, in its own time
   --model NAME          (default: chat-large)
@@ -27,7 +31,10 @@ azure-2023-conversation, burstgpt-head, mooncake-head.
   --timeout-s N         a request is given up after so long (default: 120)
   --seed N              deals out the keys (default: 1)
   --html FILE           writes a page with plots
-  --out FILE            writes a line of JSON for each request`,
+  --out FILE            writes a line of JSON for each request
+
+Ctrl-C ends the sending and waits for what is open; again, and that is given up too. The report is then marked as
+partial, and the exit code is 130.`,
   async run(args, terminal) {
     const { values, positionals } = readOptions(args, {
       url: { type: 'string' },
@@ -43,55 +50,98 @@ azure-2023-conversation, burstgpt-head, mooncake-head.
       out: { type: 'string' },
     })
     const name = oneWord(positionals, 'the trace')
-    const inFile =
-      values['keys-file'] === undefined
-        ? []
-        : readFileSync(path.resolve(terminal.cwd, values['keys-file']), 'utf8').split(/\s+/)
-    const keys = [...(values.key ?? []), ...inFile].filter((key) => key !== '')
+    const keys = [...(values.key ?? []), ...keysIn(values['keys-file'], terminal.cwd)]
     if (keys.length === 0) throw new UsageError('--key KEY is missing')
     const untilMs = durationMs('duration', values.duration) ?? Number.POSITIVE_INFINITY
-    const trace = readTrace(name, terminal.cwd).filter(({ atMs }) => atMs < untilMs)
     const speed = positive('speed', values.speed) ?? 1
     const url = values.url ?? 'http://127.0.0.1:8420/v1'
-    const model = values.model ?? 'chat-large'
-    const stopping = new AbortController()
-    process.once('SIGINT', () => stopping.abort())
-    const progress = terminal.progress(`replaying ${path.basename(name)}`, trace.length)
-    let done = 0
-    let failed = 0
-    const startedMs = performance.now()
-    const results = await runReplay({
-      trace,
+    if (!/^https?:/.test(url) || !URL.canParse(url))
+      throw new UsageError(`--url takes an address such as http://127.0.0.1:8420/v1, not ${JSON.stringify(url)}`)
+    const options = {
+      trace: readTrace(name, terminal.cwd).filter(({ atMs }) => atMs < untilMs),
       speed,
       url,
       keys,
-      model,
+      model: values.model ?? 'chat-large',
       timeoutMs: (positive('timeout-s', values['timeout-s']) ?? 120) * 1_000,
       concurrencyMax: positive('concurrency-max', values['concurrency-max']) ?? 5_000,
-      seed: Number(values.seed ?? 1),
-      signal: stopping.signal,
-      onResult(result, inFlight) {
-        done++
-        if (result.ended !== 'ok') failed++
-        const rate = (done / (performance.now() - startedMs)) * 1_000
-        progress.update(done, `${rate.toFixed(1)}/s, ${inFlight} open, ${done - failed} ok, ${failed} failed`)
-      },
-    })
-    progress.end()
-    const summary = summarise(results, await pricesAt(url, keys, model))
+      seed: positive('seed', values.seed) ?? 1,
+    }
+    const { results, partial } = await watched(options, `replaying ${path.basename(name)}`, terminal)
+    const run: ReplayRun = {
+      trace: path.basename(name),
+      speed,
+      url,
+      model: options.model,
+      keys: keys.length,
+      planned: options.trace.length,
+      partial,
+      results,
+      summary: summarise(results, await pricesAt(url, keys, options.model)),
+    }
     if (values.out !== undefined)
       writeFileSync(
         path.resolve(terminal.cwd, values.out),
         results.map((result) => `${JSON.stringify(result)}\n`).join(''),
       )
-    if (values.html !== undefined)
-      writeFileSync(
-        path.resolve(terminal.cwd, values.html),
-        replayPage({ name: path.basename(name), speed, url, results, summary }),
-      )
-    terminal.result(summary, report(summary, terminal))
+    if (values.html !== undefined) writeFileSync(path.resolve(terminal.cwd, values.html), replayPage(run))
+    const { results: _, summary, ...about } = run
+    terminal.result({ ...about, ...summary }, replayText(run, terminal))
+    if (partial) return 130
     return results.length > 0 && results.every(({ ended }) => ended === 'unreachable') ? 1 : 0
   },
+}
+
+/** Runs the replay with live progress; Ctrl-C ends it in two steps. */
+async function watched(
+  options: Parameters<typeof runReplay>[0] & { readonly trace: readonly TraceRequest[] },
+  label: string,
+  terminal: Terminal,
+): Promise<Pick<ReplayRun, 'results' | 'partial'>> {
+  const stop = new AbortController()
+  const giveUp = new AbortController()
+  const onInterrupt = () => (stop.signal.aborted ? giveUp : stop).abort()
+  process.on('SIGINT', onInterrupt)
+  const progress = terminal.progress(label, options.trace.length)
+  const startedMs = performance.now()
+  let done = 0
+  let failed = 0
+  let open = 0
+  const show = (): void => {
+    const rate = (done / (performance.now() - startedMs)) * 1_000
+    const ending = stop.signal.aborted ? ', waiting for these (Ctrl-C gives them up)' : ''
+    progress.update(done, `${rate.toFixed(1)}/s, ${done - failed} ok, ${failed} failed, ${open} open${ending}`)
+  }
+  const timer = setInterval(show, refreshMs)
+  try {
+    const results = await runReplay({
+      ...options,
+      stop: stop.signal,
+      giveUp: giveUp.signal,
+      onChange(inFlight, ended) {
+        open = inFlight
+        if (ended === undefined) return
+        done++
+        if (ended.ended !== 'ok') failed++
+      },
+    })
+    return { results, partial: results.length < options.trace.length || giveUp.signal.aborted }
+  } finally {
+    clearInterval(timer)
+    progress.end()
+    process.off('SIGINT', onInterrupt)
+  }
+}
+
+function keysIn(file: string | undefined, cwd: string): string[] {
+  if (file === undefined) return []
+  let text: string
+  try {
+    text = readFileSync(path.resolve(cwd, file), 'utf8')
+  } catch (error) {
+    throw new Error(`the keys cannot be read from ${file}: ${(error as Error).message}`)
+  }
+  return text.split(/\s+/).filter((key) => key !== '')
 }
 
 /** What the gateway says each place costs; empty for another server that explains nothing. */
@@ -113,52 +163,4 @@ async function pricesAt(url: string, keys: readonly string[], model: string): Pr
     // The cost is then said to be unknown.
   }
   return prices
-}
-
-function report(summary: ReplaySummary, terminal: Terminal): string {
-  const ms = (value: number) => `${value < 10 ? value.toFixed(2) : Math.round(value)} ms`
-  const row = (name: string, values: Percentiles | null) =>
-    values === null ? [] : [[name, ms(values.p50), ms(values.p90), ms(values.p95), ms(values.p99), ms(values.max)]]
-  const failures = (title: string, counts: Readonly<Record<string, number>>) =>
-    Object.keys(counts).length === 0
-      ? []
-      : [
-          `${title}: ${Object.entries(counts)
-            .map(([reason, count]) => `${count} ${reason}`)
-            .join(', ')}`,
-        ]
-  const share = (title: string, shares: ReplaySummary['byCloud']) =>
-    shares.length === 0
-      ? []
-      : [
-          '',
-          terminal.table(
-            [title, 'requests', 'share'],
-            shares.map(({ name, requests, share: part }) => [name, String(requests), `${(part * 100).toFixed(1)}%`]),
-          ),
-        ]
-  const rate = `${(summary.successRate * 100).toFixed(2)}%`
-  return [
-    `${summary.requests} requests in ${summary.seconds.toFixed(1)} s (${summary.requestsPerSecond.toFixed(1)}/s): ${summary.ok === summary.requests ? terminal.good(`${rate} ok`) : terminal.bad(`${rate} ok`)}`,
-    ...failures('failed before the first byte', summary.failedBeforeFirstByte),
-    ...failures('cut after it', summary.failedAfterFirstByte),
-    '',
-    terminal.table(
-      ['', 'p50', 'p90', 'p95', 'p99', 'max'],
-      [
-        ...row('first token', summary.ttftMs),
-        ...row('per token', summary.tpotMs),
-        ...row('end to end', summary.endToEndMs),
-        ...row('gateway overhead', summary.overheadMs),
-        ...row('sent late', summary.lateMs),
-      ],
-    ),
-    '',
-    `tokens: ${summary.promptTokens} in (${summary.cachedTokens} cached), ${summary.completionTokens} out; cost: ${summary.costUsd === null ? 'not known' : `$${summary.costUsd.toFixed(4)}`}`,
-    `tries: ${Object.entries(summary.attempts)
-      .map(([attempts, count]) => `${count} with ${attempts}`)
-      .join(', ')}`,
-    ...share('cloud', summary.byCloud),
-    ...share('country', summary.byCountry),
-  ].join('\n')
 }

@@ -2,132 +2,142 @@ import { html } from './escape.ts'
 
 export interface Curve {
   readonly name: string
+  /** Its colour, by number; in the order of the curves where it is not given. */
+  readonly color?: string
   readonly points: readonly (readonly [x: number, y: number])[]
 }
 
-/** A tick at the bottom of a plot. */
-export interface Mark {
-  readonly x: number
-  readonly title: string
+/** Where a value stands on an axis, from 0 to 1, and which values are written beside it. */
+export interface Scale {
+  readonly label: string
+  readonly ticks: readonly number[]
+  at(value: number): number
+  format(value: number): string
 }
 
-const width = 1_000
-const height = 240
-const left = 52
-const right = 12
-const top = 8
-const bottom = 24
+type Format = (value: number) => string
 
-/** Lines over a common scale that begins at zero; `logX` for spans over several powers of ten. */
-export function linePlot({
-  curves,
-  marks = [],
-  xLabel,
-  yLabel,
-  logX = false,
-}: {
-  curves: readonly Curve[]
-  marks?: readonly Mark[]
-  xLabel: string
-  yLabel: string
-  logX?: boolean
-}): string {
-  const points = curves.flatMap((curve) => curve.points)
-  if (points.length === 0) return '<p>nothing to show</p>'
-  const xs = [...points.map(([x]) => x), ...marks.map(({ x }) => x)]
-  const xMax = Math.max(...xs)
-  const xMin = logX ? Math.max(1, Math.min(...xs.filter((x) => x > 0))) : 0
-  const yTicks = ticks(Math.max(...points.map(([, y]) => y)))
-  const yMax = yTicks.at(-1) ?? 1
-  const share = (x: number) =>
-    logX ? Math.log(Math.max(x, xMin) / xMin) / Math.log(Math.max(xMax, xMin * 1.01) / xMin) : x / Math.max(xMax, 1e-9)
-  const px = (x: number) => (left + share(x) * (width - left - right)).toFixed(1)
-  const py = (y: number) => (height - bottom - (y / yMax) * (height - top - bottom)).toFixed(1)
-  const xTicks = logX ? powers(xMin, xMax) : ticks(xMax).filter((x) => x <= xMax)
-  const lines = curves.map(
-    (curve, index) =>
-      `<polyline fill="none" stroke="var(--c${index})" stroke-width="1.8" stroke-linejoin="round" points="${curve.points.map(([x, y]) => `${px(x)},${py(y)}`).join(' ')}"/>`,
-  )
-  const failed = marks.map(
-    ({ x, title }) =>
-      `<rect x="${px(x)}" y="${height - bottom - 8}" width="1.6" height="8" fill="var(--bad)"><title>${html(title)}</title></rect>`,
-  )
-  return `${legend(curves.map(({ name }) => name))}<svg viewBox="0 0 ${width} ${height}" role="img">${grid(yTicks, py, yLabel)}${xAxis(xTicks, px, xLabel)}${lines.join('')}${failed.join('')}</svg>`
+/** From zero to a round number not below `max`. */
+export function linearScale(label: string, max: number, format: Format = short): Scale {
+  const ticks = roundSteps(max)
+  const top = ticks.at(-1) as number
+  return { label, ticks, format, at: (value) => value / top }
 }
 
-/** Shares of a whole over time, stacked. */
-export function areaPlot({
-  layers,
-  stepSeconds,
-}: {
-  layers: readonly { readonly name: string; readonly values: readonly number[] }[]
-  stepSeconds: number
-}): string {
-  const bins = layers[0]?.values.length ?? 0
-  if (bins === 0) return '<p>nothing to show</p>'
-  const totals = Array.from({ length: bins }, (_, bin) =>
-    layers.reduce((sum, { values }) => sum + (values[bin] ?? 0), 0),
-  )
-  const px = (x: number) => (left + (x / Math.max(1, (bins - 1) * stepSeconds)) * (width - left - right)).toFixed(1)
-  const py = (percent: number) => (height - bottom - (percent / 100) * (height - top - bottom)).toFixed(1)
-  const below = new Array<number>(bins).fill(0)
-  const areas = layers.map(({ values }, index) => {
-    const low = [...below]
-    values.forEach((value, bin) => {
-      below[bin] = (below[bin] ?? 0) + ((totals[bin] ?? 0) === 0 ? 0 : (value / (totals[bin] as number)) * 100)
-    })
-    const up = below.map((percent, bin) => `${px(bin * stepSeconds)},${py(percent)}`)
-    const down = low.map((percent, bin) => `${px(bin * stepSeconds)},${py(percent)}`).reverse()
-    return `<polygon fill="var(--c${index % 8})" fill-opacity=".85" points="${[...up, ...down].join(' ')}"/>`
+/** From zero to `max` exactly: for time, which should fill the plot. */
+export function timeScale(seconds: number): Scale {
+  const inMinutes = seconds > 600
+  const unit = inMinutes ? 60 : 1
+  const ticks = roundSteps(seconds / unit).map((tick) => tick * unit)
+  return {
+    label: inMinutes ? 'minutes since the first request' : 'seconds since the first request',
+    ticks: ticks.filter((tick) => tick <= seconds),
+    format: (value) => short(value / unit),
+    at: (value) => value / seconds,
+  }
+}
+
+/** Over powers of ten, for values above zero; the ends are 1, 2 or 5 times such a power. */
+export function logScale(label: string, min: number, max: number, format: Format = short): Scale {
+  const steps = oneTwoFives(min, Math.max(max, min * 2))
+  const [low, high] = [steps[0] as number, steps.at(-1) as number]
+  const tens = steps.filter((step) => Number.isInteger(Number(Math.log10(step).toFixed(9))))
+  const span = Math.log(high / low)
+  return {
+    label,
+    ticks: steps.length <= stepsShownMax || tens.length < 2 ? steps : tens,
+    format,
+    at: (value) => Math.log(Math.max(value, low) / low) / span,
+  }
+}
+
+const stepsShownMax = 10
+
+/** Lines over two scales. */
+export function linePlot(curves: readonly Curve[], x: Scale, y: Scale): string {
+  if (curves.every(({ points }) => points.length === 0)) return nothing
+  const shown = curves.map((curve, index) => ({ ...curve, color: curve.color ?? `c${index}` }))
+  const lines = shown.map(({ points, color }) => {
+    const path = points.map(([px, py]) => `${percent(x.at(px))},${percent(1 - y.at(py))}`).join(' ')
+    return `<polyline fill="none" stroke="var(--${color})" stroke-width="1.75" stroke-linejoin="round" vector-effect="non-scaling-stroke" points="${path}"/>`
   })
-  return `${legend(layers.map(({ name }) => name))}<svg viewBox="0 0 ${width} ${height}" role="img">${areas.join('')}${grid([0, 25, 50, 75, 100], py, '%')}${xAxis(
-    ticks((bins - 1) * stepSeconds).filter((x) => x <= (bins - 1) * stepSeconds),
-    px,
-    's',
-  )}</svg>`
+  return legend(shown) + frame(lines.join(''), x, y)
 }
 
-function legend(names: readonly string[]): string {
-  return `<ul class="legend">${names.map((name, index) => `<li><i style="background:var(--c${index % 8})"></i>${html(name)}</li>`).join('')}</ul>`
+/** Parts of a whole over time, stacked: each layer has one value for each step of time. */
+export function sharePlot(
+  layers: readonly { name: string; values: readonly number[] }[],
+  x: Scale,
+  step: number,
+): string {
+  const steps = layers[0]?.values.length ?? 0
+  if (steps === 0) return nothing
+  const totals = Array.from({ length: steps }, (_, i) => layers.reduce((sum, { values }) => sum + (values[i] ?? 0), 0))
+  const y = linearScale('share of the answers', 100, (value) => `${value}%`)
+  let low = new Array<number>(steps).fill(0)
+  const areas = layers.map(({ values }, index) => {
+    const high = low.map((from, i) => from + ((values[i] ?? 0) / Math.max(1, totals[i] ?? 0)) * 100)
+    // Each step is as wide as the time it stands for.
+    const edge = (heights: readonly number[]) =>
+      heights.flatMap((height, i) =>
+        [i, i + 1].map((at) => `${percent(Math.min(1, x.at(at * step)))},${percent(1 - y.at(height))}`),
+      )
+    const area = `<polygon fill="var(--c${index})" points="${[...edge(high), ...edge(low).reverse()].join(' ')}"/>`
+    low = high
+    return area
+  })
+  return legend(layers.map(({ name }, index) => ({ name, color: `c${index}` }))) + frame(areas.join(''), x, y)
 }
 
-function grid(values: readonly number[], py: (y: number) => string, unit: string): string {
-  return values
-    .map(
-      (value, index) =>
-        `<line x1="${left}" x2="${width - right}" y1="${py(value)}" y2="${py(value)}" stroke="var(--line)" stroke-width="1"/><text x="${left - 8}" y="${Number(py(value)) + 4}" text-anchor="end">${short(value)}${index === values.length - 1 ? ` ${unit}` : ''}</text>`,
-    )
-    .join('')
+const nothing = '<p class="nothing">nothing to show</p>'
+
+function legend(entries: readonly { readonly name: string; readonly color: string }[]): string {
+  const items = entries.map(({ name, color }) => `<li><i style="background:var(--${color})"></i>${html(name)}</li>`)
+  return `<ul class="legend">${items.join('')}</ul>`
 }
 
-function xAxis(values: readonly number[], px: (x: number) => string, unit: string): string {
-  return values
-    .map(
-      (value, index) =>
-        `<text x="${px(value)}" y="${height - 6}" text-anchor="${index === 0 ? 'start' : index === values.length - 1 ? 'end' : 'middle'}">${short(value)}${index === values.length - 1 ? ` ${unit}` : ''}</text>`,
-    )
-    .join('')
+/**
+ * What is drawn stretches with the page; what is written does not, so it stands beside the drawing as text of the page.
+ */
+function frame(drawing: string, x: Scale, y: Scale): string {
+  const lines = y.ticks.map((tick) => {
+    const at = percent(1 - y.at(tick))
+    return `<line x1="0" x2="100" y1="${at}" y2="${at}" stroke="var(--line)" vector-effect="non-scaling-stroke"/>`
+  })
+  const marks = [
+    ...y.ticks.map((tick) => `<span class="y" style="bottom:${percent(y.at(tick))}%">${y.format(tick)}</span>`),
+    ...x.ticks.map((tick) => `<span class="x" style="left:${percent(x.at(tick))}%">${x.format(tick)}</span>`),
+  ]
+  return `<div class="plot"><svg viewBox="0 0 100 100" preserveAspectRatio="none" aria-hidden="true">${lines.join('')}${drawing}</svg>${marks.join('')}</div><p class="axes"><span>↑ ${y.label}</span><span>${x.label} →</span></p>`
 }
 
-/** Round numbers from zero to at least the largest value. */
-function ticks(max: number): number[] {
+/** With two digits after the point: a hundredth of a percent of the plot is less than a pixel. */
+function percent(share: number): string {
+  return String(Number((share * 100).toFixed(2)))
+}
+
+/** Round numbers from zero to at least `max`, about five of them. */
+function roundSteps(max: number): number[] {
   if (!(max > 0)) return [0, 1]
   const rough = max / 4
   const power = 10 ** Math.floor(Math.log10(rough))
-  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((candidate) => candidate >= rough) ?? rough
-  return Array.from({ length: Math.ceil(max / step - 1e-9) + 1 }, (_, i) => i * step)
+  const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((one) => one >= rough * (1 - 1e-9)) ?? rough
+  return Array.from({ length: Math.ceil(max / step - 1e-9) + 1 }, (_, i) => Number((i * step).toPrecision(12)))
 }
 
-function powers(min: number, max: number): number[] {
-  const values: number[] = []
-  for (let power = Math.floor(Math.log10(min)); 10 ** power <= max; power++) {
-    for (const factor of [1, 2, 5])
-      if (factor * 10 ** power >= min && factor * 10 ** power <= max) values.push(factor * 10 ** power)
+/** The numbers 1, 2, 5, 10, 20, … from the last not above `min` to the first not below `max`. */
+function oneTwoFives(min: number, max: number): number[] {
+  const steps: number[] = []
+  for (let power = Math.floor(Math.log10(min)); ; power++) {
+    for (const factor of [1, 2, 5]) {
+      const step = Number((factor * 10 ** power).toPrecision(6))
+      if (step <= min) steps.splice(0, steps.length, step)
+      else steps.push(step)
+      if (step >= max) return steps
+    }
   }
-  return values
 }
 
 function short(value: number): string {
-  if (value >= 10_000) return `${Number((value / 1_000).toPrecision(3))}k`
-  return String(Number(value.toPrecision(4)))
+  return value >= 10_000 ? `${Number((value / 1_000).toPrecision(3))}k` : String(Number(value.toPrecision(4)))
 }

@@ -19,14 +19,13 @@ function makeFiller(): Buffer {
 }
 
 /**
- * The body of one request of the trace: as many words as it had input tokens. Prompts differ from their first word on,
- * unless the trace says that they begin alike.
+ * The body of one request of the trace: as many words as it had input tokens, one at the least. Prompts differ from
+ * their first word on, unless the trace says that they begin alike.
  */
 export function requestBody(request: TraceRequest, index: number, model: string): Buffer {
   const head = Buffer.from(
     `{"model":${JSON.stringify(model)},"stream":true,"stream_options":{"include_usage":true},"max_tokens":${Math.max(1, request.outputTokens)},"messages":[{"role":"user","content":"`,
   )
-  const words = Math.max(1, request.inputTokens)
   const parts: Uint8Array[] = [head]
   const fill = (from: number, count: number): void => {
     const start = (from % (fillerWords / 2)) * wordBytes
@@ -36,16 +35,15 @@ export function requestBody(request: TraceRequest, index: number, model: string)
       left -= piece.length
     }
   }
-  let left = words
+  let left = Math.max(1, request.inputTokens)
   for (const block of request.blocks) {
     if (left <= 0) break
     fill(block * 131, Math.min(blockTokens, left))
     left -= blockTokens
   }
-  if (request.blocks.length === 0) {
+  if (left > 0) {
     parts.push(Buffer.from(`r${index.toString(36)} `))
-    left--
-    if (left > 0) fill(index * 7_919, left)
+    fill(index * 7_919, left - 1)
   }
   parts.push(Buffer.from('"}]}'))
   return Buffer.concat(parts)

@@ -6,7 +6,7 @@ import { type StreamError, StreamReader, streamErrorOf } from './stream-reader.t
 import type { TraceRequest } from './trace.ts'
 
 /** `cut-with-error-event`: as it should be where a vendor broke off, an error as the last event. `cut-without`: not so. */
-export type Ending = 'ok' | 'refused' | 'cut-with-error-event' | 'cut-without' | 'unreachable' | 'timeout'
+export type Ending = 'ok' | 'refused' | 'cut-with-error-event' | 'cut-without' | 'unreachable' | 'timeout' | 'given-up'
 
 /** How one request went, as its client saw it. */
 export interface ReplayResult {
@@ -39,6 +39,8 @@ export interface ReplayResult {
     readonly cachedTokens: number
     readonly completionTokens: number
   } | null
+  /** The answer says that it is a simulation. */
+  readonly simulated: boolean
   readonly ended: Ending
 }
 
@@ -53,17 +55,23 @@ export interface ReplayOptions {
   /** Requests open at once; above it the next ones are late. */
   readonly concurrencyMax: number
   readonly seed: number
-  readonly onResult?: (result: ReplayResult, inFlight: number) => void
+  /** A request was sent, or one has ended. */
+  readonly onChange?: (inFlight: number, ended?: ReplayResult) => void
   /** Ends the sending; what is open is waited for. */
-  readonly signal?: AbortSignal
+  readonly stop?: AbortSignal
+  /** Ends what is open, too. */
+  readonly giveUp?: AbortSignal
 }
 
 /** Requests are sent at their time and up to this much before. */
 const earlyMs = 1
 
-/** Sends a trace as real requests at their recorded times. Latency counts from when a request was due, not from when it left. */
+/**
+ * Sends a trace as real requests at their recorded times. Latency counts from when a request was due, not from when it
+ * left. Resolves with what was sent, in the order of the trace.
+ */
 export async function runReplay(options: ReplayOptions): Promise<readonly ReplayResult[]> {
-  const { trace, speed, keys, concurrencyMax, signal, onResult } = options
+  const { trace, speed, keys, concurrencyMax, stop, giveUp, onChange } = options
   const url = new URL(options.url)
   const secure = url.protocol === 'https:'
   const agent = secure
@@ -73,11 +81,12 @@ export async function runReplay(options: ReplayOptions): Promise<readonly Replay
   const keyOf = trace.map(() => Math.floor(random.next() * keys.length))
   const results: ReplayResult[] = []
   const open = new Set<Promise<void>>()
+  const isStopped = () => stop?.aborted === true || giveUp?.aborted === true
   const startedMs = performance.now()
   let next = 0
   await new Promise<void>((resolve) => {
     const step = (): void => {
-      while (next < trace.length && signal?.aborted !== true && open.size < concurrencyMax) {
+      while (next < trace.length && !isStopped() && open.size < concurrencyMax) {
         const due = startedMs + (trace[next] as TraceRequest).atMs / speed
         if (due - performance.now() > earlyMs) break
         const index = next++
@@ -85,11 +94,12 @@ export async function runReplay(options: ReplayOptions): Promise<readonly Replay
         const one: Promise<void> = sendOne({ options, url, secure, agent, index, key, dueMs: due }).then((result) => {
           results.push(result)
           open.delete(one)
-          onResult?.(result, open.size)
+          onChange?.(open.size, result)
         })
         open.add(one)
+        onChange?.(open.size)
       }
-      if (next >= trace.length || signal?.aborted === true) return resolve()
+      if (next >= trace.length || isStopped()) return resolve()
       const waitMs =
         open.size >= concurrencyMax
           ? 1
@@ -98,7 +108,7 @@ export async function runReplay(options: ReplayOptions): Promise<readonly Replay
     }
     step()
   })
-  while (open.size > 0) await Promise.race(open)
+  await Promise.all(open)
   agent.destroy()
   return results.sort((a, b) => a.index - b.index)
 }
@@ -125,6 +135,7 @@ function sendOne({ options, url, secure, agent, index, key, dueMs }: One): Promi
       if (over) return
       over = true
       clearTimeout(timer)
+      options.giveUp?.removeEventListener('abort', onGiveUp)
       const { seen } = reader
       const error = seen.error ?? errorIn(refusal)
       const header = (name: string) => {
@@ -152,6 +163,7 @@ function sendOne({ options, url, secure, agent, index, key, dueMs }: One): Promi
         errorEvents: seen.errorEvents,
         done: seen.done,
         usage: seen.usage,
+        simulated: seen.simulated,
         ended,
       })
     }
@@ -181,10 +193,13 @@ function sendOne({ options, url, secure, agent, index, key, dueMs }: One): Promi
         })
       },
     )
-    const timer = setTimeout(() => {
-      finish('timeout')
+    const abandon = (ended: Ending): void => {
+      finish(ended)
       call.destroy()
-    }, options.timeoutMs)
+    }
+    const timer = setTimeout(() => abandon('timeout'), options.timeoutMs)
+    const onGiveUp = () => abandon('given-up')
+    options.giveUp?.addEventListener('abort', onGiveUp, { once: true })
     call.on('error', () => finish(answer === undefined ? 'unreachable' : cutEnding(reader)))
     call.end(body)
   })

@@ -16,6 +16,8 @@ export interface StreamSeen {
   usage: { readonly promptTokens: number; readonly cachedTokens: number; readonly completionTokens: number } | null
   /** When the first content event was whole; undefined before. */
   firstContentMs: number | undefined
+  /** The answer says of itself that it is one of a demo cloud. */
+  simulated: boolean
 }
 
 const lineFeed = 0x0a
@@ -31,6 +33,7 @@ export class StreamReader {
     done: false,
     usage: null,
     firstContentMs: undefined,
+    simulated: false,
   }
   #rest: Buffer | undefined
 
@@ -54,11 +57,13 @@ export class StreamReader {
       return
     }
     // The usual event is told by a look; only the few others are parsed.
-    if (/"(?:content|arguments)":"(?!")/.test(data)) {
-      this.seen.contentEvents++
-      this.seen.firstContentMs ??= nowMs
+    if (/"(?:content|reasoning_content|reasoning|arguments)":\s*"(?!")/.test(data)) {
+      if (this.seen.contentEvents++ === 0) {
+        this.seen.firstContentMs = nowMs
+        this.seen.simulated = data.includes('"Simulation: "')
+      }
     }
-    if (data.startsWith('{"error"') || (data.includes('"usage":') && !data.includes('"usage":null'))) this.#parse(data)
+    if (/^\{\s*"error"|"usage":\s*\{/.test(data)) this.#parse(data)
   }
 
   #parse(data: string): void {

@@ -35,11 +35,13 @@ export interface ReplaySummary {
   readonly promptTokens: number
   readonly cachedTokens: number
   readonly completionTokens: number
-  /** By the prices the gateway explains; null where one is not known. */
+  /** Of the whole answers, by the prices the gateway explains; null where one is not known. */
   readonly costUsd: number | null
   readonly byCloud: readonly Share[]
   readonly byCountry: readonly Share[]
   readonly attempts: Readonly<Record<string, number>>
+  /** Answers that say of themselves that they are simulations. */
+  readonly simulated: number
 }
 
 /** Nearest-rank percentile of sorted values: the smallest that at least `percent` of them do not exceed. */
@@ -69,26 +71,27 @@ export function summarise(results: readonly ReplayResult[], prices: ReadonlyMap<
   const ok = results.filter(({ ended }) => ended === 'ok')
   const answered = results.filter(({ endpoint, status }) => endpoint !== null && status === 200)
   const usages = ok.flatMap(({ usage }) => (usage === null ? [] : [usage]))
-  const first = Math.min(...results.map(({ sentMs }) => sentMs))
-  const last = Math.max(...results.map(({ sentMs, endMs }) => sentMs + endMs))
-  const seconds = results.length === 0 ? 0 : (last - first) / 1_000
+  const firstMs = results.reduce((least, { sentMs }) => Math.min(least, sentMs), Number.POSITIVE_INFINITY)
+  const lastMs = results.reduce((most, { sentMs, endMs }) => Math.max(most, sentMs + endMs), firstMs)
+  const seconds = results.length === 0 ? 0 : (lastMs - firstMs) / 1_000
   return {
     requests: results.length,
     ok: ok.length,
     successRate: results.length === 0 ? 0 : ok.length / results.length,
     failedBeforeFirstByte: counted(
-      results.filter(({ ended, contentEvents }) => ended !== 'ok' && contentEvents === 0).map(reasonOf),
+      results.filter(({ ended, status }) => ended !== 'ok' && status !== 200).map(reasonOf),
     ),
     failedAfterFirstByte: counted(
-      results.filter(({ ended, contentEvents }) => ended !== 'ok' && contentEvents > 0).map(reasonOf),
+      results.filter(({ ended, status }) => ended !== 'ok' && status === 200).map(reasonOf),
     ),
     seconds,
     requestsPerSecond: seconds === 0 ? 0 : results.length / seconds,
     ttftMs: percentilesOf(ok.flatMap(({ ttftMs }) => (ttftMs === null ? [] : [ttftMs]))),
     tpotMs: percentilesOf(
-      ok.flatMap(({ ttftMs, endMs, contentEvents }) =>
-        ttftMs === null || contentEvents < 2 ? [] : [(endMs - ttftMs) / (contentEvents - 1)],
-      ),
+      ok.flatMap(({ ttftMs, endMs, contentEvents, usage }) => {
+        const tokens = usage?.completionTokens ?? contentEvents
+        return ttftMs === null || tokens < 2 ? [] : [(endMs - ttftMs) / (tokens - 1)]
+      }),
     ),
     endToEndMs: percentilesOf(ok.map(({ endMs }) => endMs)),
     overheadMs: percentilesOf(answered.flatMap(({ overheadMs }) => (overheadMs === null ? [] : [overheadMs]))),
@@ -100,6 +103,7 @@ export function summarise(results: readonly ReplayResult[], prices: ReadonlyMap<
     byCloud: shares(answered.map(({ endpoint }) => cloudOf(endpoint ?? ''))),
     byCountry: shares(answered.map(({ country }) => country ?? '')),
     attempts: counted(results.map(({ attempts }) => String(attempts))),
+    simulated: results.filter(({ simulated }) => simulated).length,
   }
 }
 

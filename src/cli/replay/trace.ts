@@ -19,16 +19,17 @@ export const blockTokens = 512
 const examplesDir = fileURLToPath(new URL('../../../examples/traces', import.meta.url))
 const problemsShown = 5
 
-/** Reads a trace by path, or one of the project's own by name. Throws with the rows that are wrong: nothing is half read. */
+/**
+ * Reads a trace by path, or one of the project's own by name, in the order of arrival. Throws with the lines that are
+ * wrong: nothing is half read.
+ */
 export function readTrace(name: string, cwd: string): readonly TraceRequest[] {
   const file = findTrace(name, cwd)
-  const bytes = readFileSync(file)
-  const text = (bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes).toString('utf8')
-  const lines = text.split(/\r?\n/)
+  const lines = textOf(file).split(/\r?\n/)
   const read = formatOf(lines[0] ?? '')
   if (read === undefined) {
     throw new Error(
-      `${file} is not a trace that is known: the first line must be an Azure 2023 or BurstGPT header, or a JSON object of Mooncake`,
+      `${file} is not a trace that is known: the first line must be a header of Azure's or BurstGPT's, or a JSON object of Mooncake`,
     )
   }
   const problems: string[] = []
@@ -36,12 +37,12 @@ export function readTrace(name: string, cwd: string): readonly TraceRequest[] {
   lines.forEach((line, index) => {
     if (line.trim() === '' || (index === 0 && read.header)) return
     const request = read.row(line)
-    if (typeof request === 'string') problems.push(`row ${index + 1}: ${request}`)
+    if (typeof request === 'string') problems.push(`line ${index + 1}: ${request}`)
     else requests.push(request)
   })
   if (problems.length > 0) {
     const more = problems.length > problemsShown ? `; and ${problems.length - problemsShown} more` : ''
-    throw new Error(`${file} has rows that cannot be used: ${problems.slice(0, problemsShown).join('; ')}${more}`)
+    throw new Error(`${file} has lines that cannot be used: ${problems.slice(0, problemsShown).join('; ')}${more}`)
   }
   if (requests.length === 0) throw new Error(`${file} has no requests`)
   requests.sort((a, b) => a.atMs - b.atMs)
@@ -62,9 +63,18 @@ function findTrace(name: string, cwd: string): string {
   return file
 }
 
+function textOf(file: string): string {
+  try {
+    const bytes = readFileSync(file)
+    return (bytes[0] === 0x1f && bytes[1] === 0x8b ? gunzipSync(bytes) : bytes).toString('utf8').replace(/^\uFEFF/, '')
+  } catch (error) {
+    throw new Error(`${file} cannot be read: ${(error as Error).message}`)
+  }
+}
+
 interface Format {
   readonly header: boolean
-  /** The request, or what is wrong with the row. */
+  /** The request, or what is wrong with the line. */
   row(line: string): TraceRequest | string
 }
 
@@ -77,15 +87,15 @@ function formatOf(first: string): Format | undefined {
 
 function azureRow(line: string): TraceRequest | string {
   const [time = '', input = '', output = ''] = line.split(',')
-  // Seven digits after the second: a tenth of a microsecond, more than a date keeps.
-  const [, whole, fraction] = /^(\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2})(\.\d+)?$/.exec(time) ?? []
+  // Up to seven digits after the second, more than a date keeps; the traces of 2024 name their zone, those of 2023 not.
+  const [, whole, fraction] = /^(\d{4}-\d{2}-\d{2} \d{2}:\d{2}:\d{2})(\.\d+)?(?:\+00:00)?$/.exec(time) ?? []
   if (whole === undefined) return `${JSON.stringify(time)} is not a time`
   return checked(Date.parse(`${whole.replace(' ', 'T')}Z`) + Number(fraction ?? 0) * 1_000, input, output, [])
 }
 
 function burstGptRow(line: string): TraceRequest | string {
   const [time = '', , input = '', output = ''] = line.split(',')
-  return checked(Number(time) * 1_000, input, output, [])
+  return checked(time.trim() === '' ? Number.NaN : Number(time) * 1_000, input, output, [])
 }
 
 function mooncakeRow(line: string): TraceRequest | string {
@@ -97,7 +107,12 @@ function mooncakeRow(line: string): TraceRequest | string {
   }
   const blocks =
     Array.isArray(row.hash_ids) && row.hash_ids.every((id) => Number.isInteger(id)) ? (row.hash_ids as number[]) : []
-  return checked(Number(row.timestamp), String(row.input_length), String(row.output_length), blocks)
+  return checked(
+    typeof row.timestamp === 'number' ? row.timestamp : Number.NaN,
+    String(row.input_length),
+    String(row.output_length),
+    blocks,
+  )
 }
 
 function checked(atMs: number, input: string, output: string, blocks: readonly number[]): TraceRequest | string {
