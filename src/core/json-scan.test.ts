@@ -46,6 +46,94 @@ describe('JSON scanner', () => {
     )
   })
 
+  test('agrees with JSON.parse on any row of tokens', () => {
+    const tokens = [
+      '{',
+      '}',
+      '[',
+      ']',
+      ',',
+      ':',
+      '"a"',
+      '"b"',
+      '""',
+      '0',
+      '-0',
+      '01',
+      '1.',
+      '.5',
+      '1e5',
+      '1E+',
+      '-',
+      '+1',
+    ]
+    const oddities = [
+      'true',
+      'nul',
+      'NaN',
+      'Infinity',
+      '//',
+      "'a'",
+      '"\\u12"',
+      '"\\x"',
+      '"\t"',
+      '"\u2028"',
+      '\u00a0',
+      '\ufeff',
+      ' ',
+    ]
+    fc.assert(
+      fc.property(fc.array(fc.constantFrom(...tokens, ...oddities), { maxLength: 9 }), (row) => {
+        const text = row.join('')
+        const result = scan(text)
+        if (result instanceof JsonProblem && /stands twice/.test(result.message)) return
+        expect(!(result instanceof JsonProblem)).toBe(isValidJson(text))
+      }),
+      { numRuns: 5_000 },
+    )
+  })
+
+  test('agrees with JSON.parse on any bytes that are UTF-8', () => {
+    const decoder = new TextDecoder('utf-8', { fatal: true, ignoreBOM: true })
+    const byte = fc.oneof(fc.constantFrom(...bytesOf('{}[]",:\\u0aé1-.e \n')), fc.nat(255))
+    const inText = fc.array(byte, { maxLength: 12 }).map((bytes) => Uint8Array.from([0x22, ...bytes, 0x22]))
+    fc.assert(
+      fc.property(fc.oneof(inText, fc.uint8Array({ maxLength: 6 })), (bytes) => {
+        let text: string
+        try {
+          text = decoder.decode(bytes)
+        } catch {
+          return
+        }
+        expect(!(scanJson(bytes, requestJsonLimits) instanceof JsonProblem)).toBe(isValidJson(text))
+      }),
+      { numRuns: 5_000 },
+    )
+  })
+
+  test('finds the same members as JSON.parse, at their places', () => {
+    fc.assert(
+      fc.property(fc.dictionary(fc.string({ unit: 'grapheme' }), fc.jsonValue({ maxDepth: 3 })), (value) => {
+        const bytes = bytesOf(JSON.stringify(value))
+        const result = scanJson(bytes, requestJsonLimits)
+        if (result instanceof JsonProblem) throw new Error(result.message)
+        const found = result.members.map(({ key, valueStart, valueEnd }) => [
+          key,
+          JSON.parse(new TextDecoder().decode(bytes.subarray(valueStart, valueEnd))),
+        ])
+        expect(found).toEqual(Object.entries(JSON.parse(JSON.stringify(value))))
+      }),
+    )
+  })
+
+  test.each(['"\\ud800"', '"\\udc00\\ud800"', '-0', '1e999', `${'9'.repeat(400)}`, '"\u007f\u2028"'])(
+    'takes %s',
+    (text) => {
+      expect(scan(text)).not.toBeInstanceOf(JsonProblem)
+      expect(isValidJson(text)).toBe(true)
+    },
+  )
+
   test('tells where each outermost member stands', () => {
     const text = '{ "model" : "m\\u006f", "n":12.5e-3 , "messages":[{"a":1},{"b":[2,3]}], "stream":true}'
     const bytes = bytesOf(text)
@@ -82,6 +170,10 @@ describe('JSON scanner', () => {
     const members = Array.from({ length: 10_001 }, (_, i) => `"k${i}":0`).join(',')
     expect(scan(`{"x":{${members}}}`)).toMatchObject({ message: 'more than 10000 object members' })
     expect(scan(`[${'0,'.repeat(20_000)}0]`)).toMatchObject({ message: 'an array of more than 20000 elements' })
+    const arrays = Array.from({ length: 51 }, () => `[${'0,'.repeat(19_999)}0]`).join(',')
+    expect(scan(`[${arrays}]`)).toMatchObject({ message: 'more than 1000000 array elements' })
+    expect(scan(`{"${'k'.repeat(1_100)}":0}`)).toMatchObject({ message: 'a member name of more than 1024 bytes' })
+    expect(scan(`{"a":{"${'k'.repeat(1_100)}":0}}`)).not.toBeInstanceOf(JsonProblem)
   })
 
   test('reads strings of any script and escape', () => {

@@ -1,7 +1,7 @@
 /**
  * Reads JSON where it lies: says whether bytes are one valid JSON value (RFC 8259) and where the members of the
- * outermost object stand, without building anything. One pass, about a nanosecond a byte, so that a body can be
- * forwarded as it came while routing still knows its model.
+ * outermost object stand, without building anything. One pass, two nanoseconds a byte or so, whatever the bytes: a
+ * body can be forwarded as it came while routing still knows its model.
  */
 
 /** Bounds that make a hostile body cheap (promise P13). */
@@ -11,12 +11,28 @@ export interface JsonLimits {
   readonly membersMax: number
   /** Elements of any one array. */
   readonly elementsMax: number
+  /** Elements of all arrays together. */
+  readonly elementsSumMax: number
 }
 
-export const requestJsonLimits: JsonLimits = { depthMax: 64, membersMax: 10_000, elementsMax: 20_000 }
+/** A million elements are three times the tokens that OpenAI takes in one embeddings request. */
+export const requestJsonLimits: JsonLimits = {
+  depthMax: 64,
+  membersMax: 10_000,
+  elementsMax: 20_000,
+  elementsSumMax: 1_000_000,
+}
 
 /** For vendors' answers: embeddings carry long arrays. */
-export const answerJsonLimits: JsonLimits = { depthMax: 256, membersMax: 10_000_000, elementsMax: 10_000_000 }
+export const answerJsonLimits: JsonLimits = {
+  depthMax: 256,
+  membersMax: 10_000_000,
+  elementsMax: 10_000_000,
+  elementsSumMax: 10_000_000,
+}
+
+/** Names of outermost members are decoded to be told apart; none that any dialect knows comes near this. */
+const outerNameBytesMax = 1_024
 
 /** Where one member of the outermost object stands. Offsets are in bytes; the end is exclusive. */
 export interface JsonMember {
@@ -122,8 +138,10 @@ class Scanner {
   readonly #bytes: Uint8Array
   readonly #limits: JsonLimits
   readonly #members: JsonMember[] = []
+  readonly #names = new Set<string>()
   #at = 0
   #membersSeen = 0
+  #elementsSeen = 0
   #mediaParts = 0
   #closeAt = -1
   /** Elements of the array read last; valid right after `#value`. */
@@ -212,10 +230,11 @@ class Scanner {
       const valueStart = this.#at
       if (!this.#value(depth)) return false
       if (outermost) {
+        if (keyEnd - keyStart > outerNameBytesMax)
+          return this.#fail(`a member name of more than ${outerNameBytesMax} bytes`)
         const key = readJsonString(bytes, keyStart, keyEnd)
-        for (const member of this.#members) {
-          if (member.key === key) return this.#fail(`the member ${JSON.stringify(key)} stands twice`)
-        }
+        if (this.#names.has(key)) return this.#fail(`the member ${JSON.stringify(key)} stands twice`)
+        this.#names.add(key)
         this.#members.push({ key, valueStart, valueEnd: this.#at, elements: this.#elements })
       } else if (isMediaName(bytes, keyStart, keyEnd)) {
         this.#mediaParts++
@@ -249,6 +268,9 @@ class Scanner {
     for (;;) {
       if (++elements > this.#limits.elementsMax) {
         return this.#fail(`an array of more than ${this.#limits.elementsMax} elements`)
+      }
+      if (++this.#elementsSeen > this.#limits.elementsSumMax) {
+        return this.#fail(`more than ${this.#limits.elementsSumMax} array elements`)
       }
       if (!this.#value(depth)) return false
       this.#space()
@@ -341,9 +363,12 @@ function isDigit(byte: number | undefined): boolean {
 const mediaNames = ['image_url', 'input_audio', 'file', 'video_url', 'audio_url']
 const mediaNameBytes = mediaNames.map((name) => Uint8Array.from(name, (char) => char.charCodeAt(0)))
 const mediaNameLengths = new Set(mediaNames.map((name) => name.length))
+/** Every letter of the longest written as an escape of six bytes. */
+const mediaNameBytesMax = 6 * Math.max(...mediaNameLengths)
 
 /** The key between these quotes names a media part, however it is spelled. */
 function isMediaName(bytes: Uint8Array, start: number, end: number): boolean {
+  if (end - start - 2 > mediaNameBytesMax) return false
   for (let at = start + 1; at < end - 1; at++) {
     if (bytes[at] === BACKSLASH) return mediaNames.includes(readJsonString(bytes, start, end))
   }

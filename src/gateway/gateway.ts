@@ -8,7 +8,6 @@ import type { Clock } from '../core/clock.ts'
 import { type ErrorCode, errorCodes } from '../core/errors.ts'
 import type { EndpointHealth } from '../core/events.ts'
 import type { EndpointId } from '../core/ids.ts'
-import { JsonProblem, readJsonString, requestJsonLimits, scanJson } from '../core/json-scan.ts'
 import type { Random } from '../core/random.ts'
 import { Scheduler, type SchedulerSnapshot } from '../core/scheduler.ts'
 import { SpillwayError } from '../core/spillway-error.ts'
@@ -23,7 +22,7 @@ import { type Access, Plane } from './plane.ts'
 import { Prober } from './prober.ts'
 import { refuse, retryCountOf } from './refusal.ts'
 import { Relay, type RelayHouse } from './relay.ts'
-import { readBody } from './request-body.ts'
+import { readBody, readQuestion } from './request-body.ts'
 import { allowedMethod, isHealthPath, operationOf, routeOf } from './routes.ts'
 
 export interface GatewayOptions {
@@ -297,39 +296,23 @@ export class Gateway {
 
   #accessOf(caller: Caller, model: string): Access {
     const access = this.#plane.access(caller, model)
-    if (access === undefined) {
-      throw new SpillwayError(
-        'model_not_found',
-        `the model ${JSON.stringify(model.slice(0, 100))} is not served here; GET /v1/models lists those that are`,
-        { param: 'model' },
-      )
-    }
+    if (access === undefined) throw modelNotFound(model)
     if (!access.locationAllowed) throw locationError(this.#plane.config.location)
     return access
   }
 
   #explain(exchange: HttpExchange, requestId: string, caller: Caller, body: Buffer): void {
-    const scan = scanJson(body, requestJsonLimits)
-    if (scan instanceof JsonProblem)
-      throw new SpillwayError('invalid_json', `the body is not taken: ${scan.message} (byte ${scan.at})`)
-    const member = scan.members.find(({ key }) => key === 'model')
-    if (member === undefined || body[member.valueStart] !== 0x22) {
-      throw new SpillwayError('invalid_request', 'the field model is missing', { param: 'model' })
-    }
-    const model = readJsonString(body, member.valueStart, member.valueEnd)
-    const access = this.#plane.access(caller, model)
-    if (access === undefined)
-      throw new SpillwayError(
-        'model_not_found',
-        `the model ${JSON.stringify(model.slice(0, 100))} is not served here`,
-        { param: 'model' },
-      )
-    // A full request explains its own affinity too; a bare model name has none.
-    const affinity = scan.members.some(({ key }) => key === 'messages')
-      ? `${caller.tenant.id}/${readBody(body, 'chat/completions').affinity}`
-      : undefined
+    const question = readQuestion(body)
+    const access = this.#plane.access(caller, question.model)
+    if (access === undefined) throw modelNotFound(question.model)
+    const affinity = question.affinity && `${caller.tenant.id}/${question.affinity}`
     const nowMs = this.#options.clock.nowMs()
-    sendJson(exchange, requestId, 200, explain(this.#plane, this.#scheduler, caller, model, access, affinity, nowMs))
+    sendJson(
+      exchange,
+      requestId,
+      200,
+      explain(this.#plane, this.#scheduler, caller, question.model, access, affinity, nowMs),
+    )
   }
 
   #models(exchange: HttpExchange, requestId: string): void {
@@ -342,10 +325,7 @@ export class Gateway {
 
   #model(exchange: HttpExchange, requestId: string, name: string): void {
     const caller = this.#keys.authenticate(exchange)
-    if (!this.#mayUse(caller, name))
-      throw new SpillwayError('model_not_found', `the model ${JSON.stringify(name.slice(0, 100))} is not served here`, {
-        param: 'model',
-      })
+    if (!this.#mayUse(caller, name)) throw modelNotFound(name)
     sendJson(exchange, requestId, 200, modelObject(name))
   }
 
@@ -403,6 +383,14 @@ function sendJson(exchange: HttpExchange, requestId: string, status: number, val
     String(body.length),
   ])
   exchange.end(body)
+}
+
+function modelNotFound(name: string): SpillwayError {
+  return new SpillwayError(
+    'model_not_found',
+    `the model ${JSON.stringify(name.slice(0, 100))} is not served here; GET /v1/models lists those that are`,
+    { param: 'model' },
+  )
 }
 
 function modelObject(id: string): object {

@@ -237,7 +237,7 @@ export class Relay implements Dispatchable, AnswerSink {
       this.#answering = true
     } else if (!this.#answering) this.#beginAnswer()
     const tokens = progress.usage ?? this.#countedTokens(progress)
-    if (progress.usage !== undefined) this.#house.estimate.learn(this.#request.body.body.length, progress.usage.input)
+    if (progress.usage !== undefined) this.#house.estimate.learn(this.#request.body.bodyBytes, progress.usage.input)
     this.#house.dispatcher.tell({ kind: 'attempt-completed', attemptId: current.attempt.id, tokens })
     this.#house.observer.attemptEnded(this.#request.id, current.endpoint, current.attempt.number, undefined)
     this.#held.push(lastBytes)
@@ -299,6 +299,7 @@ export class Relay implements Dispatchable, AnswerSink {
     this.#house.dispatcher.tell({ kind: 'attempt-answering', attemptId: current.attempt.id })
     const { exchange } = this.#request
     exchange.releaseBody()
+    this.#request.body.body = noBytes
     exchange.drained = () => current.exchange?.resume()
     const headers = this.#headers(current, this.#head?.contentType ?? 'text/event-stream; charset=utf-8')
     headers.push('cache-control', 'no-cache', 'x-accel-buffering', 'no')
@@ -445,7 +446,7 @@ export class Relay implements Dispatchable, AnswerSink {
 
   #countedTokens(progress: AnswerProgress): TokenCount {
     const { body } = this.#request
-    const input = this.#house.estimate.tokens(body.body.length, body.inputTokensMax)
+    const input = this.#house.estimate.tokens(body.bodyBytes, body.inputTokensMax)
     return { input, cachedInput: 0, output: progress.outputTokensCounted }
   }
 
@@ -530,7 +531,7 @@ export class Relay implements Dispatchable, AnswerSink {
       registerVersion: access.eligible.version,
       priceVersion: endpoint.priceVersion,
       holdTokens: tokens.input + tokens.output,
-      inputTokens: this.#house.estimate.tokens(body.body.length, body.inputTokensMax),
+      inputTokens: this.#house.estimate.tokens(body.bodyBytes, body.inputTokensMax),
       holdNanoUsd: access.pricesMax === undefined ? 0 : holdNanoUsd(tokens.input, tokens.output, access.pricesMax),
     }
   }
@@ -630,6 +631,7 @@ function samePlace(a: ServedEndpoint, b: ServedEndpoint): boolean {
 }
 
 const noTokens: TokenCount = { input: 0, cachedInput: 0, output: 0 }
+const noBytes = Buffer.alloc(0)
 const nothing = { tokens: 0, usd: 0 }
 
 function exceededError(exceeded: Reservation & { kind: 'exceeded' }): SpillwayError {

@@ -12,22 +12,31 @@ import { SpillwayError } from '../core/spillway-error.ts'
 
 /** What the gateway needs to know of a body. The body itself stays bytes. */
 export interface BodyFacts {
-  readonly body: Buffer
+  /** Empty from when an answer begins: no other try will need it, and streams are long. */
+  body: Buffer
+  readonly bodyBytes: number
   readonly model: string
   readonly stream: boolean
   /** The caller asked for the usage chunk itself. */
   readonly includesUsage: boolean
   /** The caller's own limit for one answer, tokens; undefined where none is set. */
   readonly outputTokensMax: number | undefined
-  /** Answers wanted side by side (`n`). */
+  /** Answers that are made, and billed: `n` or `best_of` for each prompt. */
   readonly choices: number
   /** More tokens than this cannot come of this body; see `inputTokensMax`. */
   readonly inputTokensMax: number
   /** Equal for requests that begin with the same prompt, or that name the same `prompt_cache_key`. */
   readonly affinity: string
   readonly modelMember: JsonMember
-  readonly streamOptions: JsonMember | undefined
-  readonly closeAt: number
+  /** Asks for the usage chunk where the caller streams without it. */
+  readonly usageEdit: Edit | undefined
+}
+
+/** Bytes from `start` to `end` to be replaced by `text`. */
+interface Edit {
+  readonly start: number
+  readonly end: number
+  readonly text: string
 }
 
 /**
@@ -45,8 +54,50 @@ const mediaPartTokensMax = 40_000
 /** How much of the first messages tells prompts apart. Longer ones that agree so far are taken for the same prefix. */
 const affinityBytesMax = 2_048
 
+/** A model's name in a configuration has at most 128 characters, each at most 6 bytes as an escape. */
+const modelBytesMax = 1_024
+
 /** Reads the facts or throws `SpillwayError` saying what is wrong with the body. */
 export function readBody(body: Buffer, operation: Operation): BodyFacts {
+  const fields = readFields(body)
+  const modelMember = fields.member('model')
+  const model = fields.model()
+  const promptField = promptFields[operation]
+  const prompt = fields.member(promptField)
+  if (modelMember === undefined || prompt === undefined) throw missing(promptField)
+  if (operation === 'chat/completions' && (body[prompt.valueStart] !== 0x5b || prompt.elements === 0)) {
+    throw new SpillwayError('invalid_request', 'messages must be a list with at least one message', {
+      param: 'messages',
+    })
+  }
+  const stream = operation !== 'embeddings' && fields.boolean('stream')
+  const usage = usageOption(body, fields.scan)
+  return {
+    body,
+    bodyBytes: body.length,
+    model,
+    stream,
+    includesUsage: usage === 'asked',
+    outputTokensMax: outputTokensMax(fields, operation),
+    choices: choicesOf(fields, operation, prompt),
+    inputTokensMax: inputTokensMax(body.length, fields.scan.mediaParts),
+    affinity: affinityOf(body, prompt, fields.member('prompt_cache_key')),
+    modelMember,
+    usageEdit: stream && usage !== 'asked' ? usage : undefined,
+  }
+}
+
+/** Reads what `POST /v1/explain` needs: a request as it would be sent, or only the name of its model. */
+export function readQuestion(body: Buffer): { readonly model: string; readonly affinity: string | undefined } {
+  const fields = readFields(body)
+  const prompt = fields.member('messages') ?? fields.member('prompt')
+  return {
+    model: fields.model(),
+    affinity: prompt && affinityOf(body, prompt, fields.member('prompt_cache_key')),
+  }
+}
+
+function readFields(body: Buffer): Fields {
   if (body.length === 0) throw new SpillwayError('invalid_json', 'the body is empty; send a JSON object')
   const scan = scanJson(body, requestJsonLimits)
   if (scan instanceof JsonProblem) {
@@ -54,48 +105,36 @@ export function readBody(body: Buffer, operation: Operation): BodyFacts {
   }
   if (!scan.isObject) throw new SpillwayError('invalid_json', 'the body must be a JSON object')
   if (!isUtf8(body)) throw new SpillwayError('invalid_json', 'the body is not valid UTF-8')
-  const fields = new Fields(body, scan)
-  const modelMember = fields.member('model')
-  const model = fields.string('model')
-  if (modelMember === undefined || model === undefined || model === '') {
-    throw new SpillwayError('invalid_request', 'the field model is missing; GET /v1/models lists what can be asked', {
-      param: 'model',
-    })
-  }
-  const promptField = promptFields[operation]
-  const prompt = fields.member(promptField)
-  if (prompt === undefined) {
-    throw new SpillwayError('invalid_request', `the field ${promptField} is missing`, { param: promptField })
-  }
-  if (operation === 'chat/completions' && (body[prompt.valueStart] !== 0x5b || prompt.elements === 0)) {
-    throw new SpillwayError('invalid_request', 'messages must be a list with at least one message', {
-      param: 'messages',
-    })
-  }
-  const stream = operation !== 'embeddings' && fields.boolean('stream')
-  const streamOptions = fields.member('stream_options')
-  return {
-    body,
-    model,
-    stream,
-    includesUsage: streamOptions !== undefined && asksForUsage(body, streamOptions),
-    outputTokensMax:
-      operation === 'embeddings' ? 0 : (fields.count('max_completion_tokens') ?? fields.count('max_tokens')),
-    choices: Math.max(1, fields.count('n') ?? 1),
-    inputTokensMax: inputTokensMax(body.length, scan.mediaParts),
-    affinity: affinityOf(body, prompt, fields.string('prompt_cache_key')),
-    modelMember,
-    streamOptions,
-    closeAt: scan.closeAt,
-  }
+  return new Fields(body, scan)
+}
+
+function missing(field: string): SpillwayError {
+  return new SpillwayError('invalid_request', `the field ${field} is missing`, { param: field })
+}
+
+/** Vendors differ in which of the two names counts: the larger is the bound. `completions` knows only the older. */
+function outputTokensMax(fields: Fields, operation: Operation): number | undefined {
+  if (operation === 'embeddings') return 0
+  const older = fields.count('max_tokens')
+  if (operation === 'completions') return older
+  const newer = fields.count('max_completion_tokens')
+  return older === undefined || newer === undefined ? (older ?? newer) : Math.max(older, newer)
+}
+
+function choicesOf(fields: Fields, operation: Operation, prompt: JsonMember): number {
+  const choices = Math.max(1, fields.count('n') ?? 1)
+  if (operation !== 'completions') return choices
+  return Math.max(choices, fields.count('best_of') ?? 1) * fields.prompts(prompt)
 }
 
 const promptFields = { 'chat/completions': 'messages', completions: 'prompt', embeddings: 'input' } as const
 
 /**
- * An upper bound of the input tokens. Every tokenizer in use splits bytes: a token stands for one byte of text or
- * more (byte-level BPE, or SentencePiece with byte fallback), and the JSON text of a prompt is never shorter than the
- * prompt. What the bytes do not show (template, media) is added at its own bound.
+ * An upper bound of the input tokens. In every tokenizer in use a token stands for one byte of text or more (byte-level
+ * BPE, SentencePiece with byte fallback, WordPiece), and the JSON text of a prompt is never shorter than the prompt. The
+ * few tokens that a template puts around each message or tool, and the white space with which some indent tools, are
+ * fewer than the names, quotes and commas that stand there in the body. What the bytes do not show (the template's own
+ * text, media) is added at its own bound.
  */
 export function inputTokensMax(bodyBytes: number, mediaParts: number): number {
   return bodyBytes + templateTokensMax + mediaParts * mediaPartTokensMax
@@ -106,21 +145,13 @@ export function inputTokensMax(bodyBytes: number, mediaParts: number): number {
  * asked for where the caller streams without it.
  */
 export function bodyFor(facts: BodyFacts, upstreamModel: string): Uint8Array[] {
-  const { body, modelMember, streamOptions, closeAt } = facts
-  const edits: { start: number; end: number; text: string }[] = [
+  const { body, modelMember, usageEdit } = facts
+  const edits: Edit[] = [
     { start: modelMember.valueStart, end: modelMember.valueEnd, text: JSON.stringify(upstreamModel) },
   ]
-  if (facts.stream && !facts.includesUsage) {
-    if (streamOptions === undefined) {
-      edits.push({ start: closeAt, end: closeAt, text: ',"stream_options":{"include_usage":true}' })
-    } else {
-      const options = JSON.parse(body.toString('utf8', streamOptions.valueStart, streamOptions.valueEnd)) as
-        | object
-        | null
-      const text = JSON.stringify({ ...options, include_usage: true })
-      edits.push({ start: streamOptions.valueStart, end: streamOptions.valueEnd, text })
-    }
-    if ((edits[1] as { start: number }).start < modelMember.valueStart) edits.reverse()
+  if (usageEdit !== undefined) {
+    if (usageEdit.start < modelMember.valueStart) edits.unshift(usageEdit)
+    else edits.push(usageEdit)
   }
   const pieces: Uint8Array[] = []
   let at = 0
@@ -132,55 +163,82 @@ export function bodyFor(facts: BodyFacts, upstreamModel: string): Uint8Array[] {
   return pieces
 }
 
-function asksForUsage(body: Buffer, member: JsonMember): boolean {
-  const text = body.toString('utf8', member.valueStart, member.valueEnd)
-  const options: unknown = JSON.parse(text)
-  if (options === null) return false
-  if (typeof options !== 'object' || Array.isArray(options)) {
-    throw new SpillwayError('invalid_request', 'stream_options must be an object', { param: 'stream_options' })
+/** Whether the caller asks for the usage chunk; if not, the edit that does. Throws where that cannot be told. */
+function usageOption(body: Buffer, outer: JsonScan): 'asked' | Edit {
+  const options = outer.members.find(({ key }) => key === 'stream_options')
+  if (options === undefined) {
+    return { start: outer.closeAt, end: outer.closeAt, text: ',"stream_options":{"include_usage":true}' }
   }
-  return 'include_usage' in options && options.include_usage === true
+  const { valueStart, valueEnd } = options
+  if (isNull(body, options)) return { start: valueStart, end: valueEnd, text: '{"include_usage":true}' }
+  const scan = scanJson(body.subarray(valueStart, valueEnd), requestJsonLimits)
+  if (scan instanceof JsonProblem || !scan.isObject) {
+    const why = scan instanceof JsonProblem ? scan.message : 'it must be an object'
+    throw new SpillwayError('invalid_request', `stream_options is not taken: ${why}`, { param: 'stream_options' })
+  }
+  const wish = scan.members.find(({ key }) => key === 'include_usage')
+  if (wish === undefined) {
+    const at = valueStart + scan.closeAt
+    return { start: at, end: at, text: `${scan.members.length > 0 ? ',' : ''}"include_usage":true` }
+  }
+  const text = body.toString('latin1', valueStart + wish.valueStart, valueStart + wish.valueEnd)
+  if (text === 'true') return 'asked'
+  if (text !== 'false' && text !== 'null') {
+    throw new SpillwayError('invalid_request', 'stream_options.include_usage must be true or false', {
+      param: 'stream_options',
+    })
+  }
+  return { start: valueStart + wish.valueStart, end: valueStart + wish.valueEnd, text: 'true' }
 }
 
-/** FNV-1a (Fowler, Noll, Vo; 32 bit) over the beginning of the prompt, or the caller's own cache key. */
-function affinityOf(body: Buffer, prompt: JsonMember, cacheKey: string | undefined): string {
-  if (cacheKey !== undefined && cacheKey !== '') return `key:${cacheKey.slice(0, 128)}`
-  const end = Math.min(prompt.valueEnd, prompt.valueStart + affinityBytesMax)
+/** FNV-1a (Fowler, Noll, Vo; 32 bit) over the caller's own cache key, or else over the beginning of the prompt. */
+function affinityOf(body: Buffer, prompt: JsonMember, cacheKey: JsonMember | undefined): string {
+  const { valueStart, valueEnd } = cacheKey ?? prompt
+  const end = Math.min(valueEnd, valueStart + affinityBytesMax)
   let hash = 0x811c9dc5
-  for (let at = prompt.valueStart; at < end; at++) hash = Math.imul(hash ^ (body[at] as number), 0x01000193)
-  return (hash >>> 0).toString(36)
+  for (let at = valueStart; at < end; at++) hash = Math.imul(hash ^ (body[at] as number), 0x01000193)
+  return `${cacheKey === undefined ? 'p' : 'k'}${(hash >>> 0).toString(36)}`
+}
+
+function isNull(body: Buffer, member: JsonMember): boolean {
+  return body[member.valueStart] === 0x6e
 }
 
 /** Reads single top-level fields, checking their types. */
 class Fields {
+  readonly scan: JsonScan
   readonly #body: Buffer
-  readonly #scan: JsonScan
 
   constructor(body: Buffer, scan: JsonScan) {
+    this.scan = scan
     this.#body = body
-    this.#scan = scan
   }
 
   /** Absent and null are the same. */
   member(name: string): JsonMember | undefined {
-    for (const member of this.#scan.members) {
-      if (member.key === name) return this.#body[member.valueStart] === 0x6e ? undefined : member
+    for (const member of this.scan.members) {
+      if (member.key === name) return isNull(this.#body, member) ? undefined : member
     }
     return undefined
   }
 
-  string(name: string): string | undefined {
-    const member = this.member(name)
-    if (member === undefined) return undefined
-    if (this.#body[member.valueStart] !== 0x22) throw this.#wrong(name, 'a string')
-    return readJsonString(this.#body, member.valueStart, member.valueEnd)
+  model(): string {
+    const member = this.member('model')
+    if (member !== undefined && this.#body[member.valueStart] !== 0x22) throw wrong('model', 'a string')
+    const bytes = member === undefined ? 0 : member.valueEnd - member.valueStart
+    if (bytes > modelBytesMax) throw wrong('model', `at most ${modelBytesMax} bytes long`)
+    const model = member === undefined ? '' : readJsonString(this.#body, member.valueStart, member.valueEnd)
+    if (model !== '') return model
+    throw new SpillwayError('invalid_request', 'the field model is missing; GET /v1/models lists what can be asked', {
+      param: 'model',
+    })
   }
 
   boolean(name: string): boolean {
     const member = this.member(name)
     if (member === undefined) return false
     const first = this.#body[member.valueStart]
-    if (first !== 0x74 && first !== 0x66) throw this.#wrong(name, 'true or false')
+    if (first !== 0x74 && first !== 0x66) throw wrong(name, 'true or false')
     return first === 0x74
   }
 
@@ -188,12 +246,24 @@ class Fields {
   count(name: string): number | undefined {
     const member = this.member(name)
     if (member === undefined) return undefined
-    const value = Number(this.#body.toString('latin1', member.valueStart, member.valueEnd))
-    if (!Number.isInteger(value) || value < 0 || value > 0x7fffffff) throw this.#wrong(name, 'a whole number')
+    // No whole number in that range needs more digits, and what is longer costs time to read.
+    const end = Math.min(member.valueEnd, member.valueStart + 33)
+    const value = Number(this.#body.toString('latin1', member.valueStart, end))
+    if (member.valueEnd > end || !Number.isInteger(value) || value < 0 || value > 0x7fffffff)
+      throw wrong(name, 'a whole number')
     return value
   }
 
-  #wrong(name: string, expected: string): SpillwayError {
-    return new SpillwayError('invalid_request', `the field ${name} must be ${expected}`, { param: name })
+  /** A list of texts, or of texts as lists of tokens, is several prompts; a list of tokens is one. */
+  prompts(prompt: JsonMember): number {
+    if (prompt.elements === 0) return 1
+    let at = prompt.valueStart + 1
+    while (' \n\r\t'.includes(String.fromCharCode(this.#body[at] as number))) at++
+    const first = this.#body[at]
+    return first === 0x22 || first === 0x5b ? prompt.elements : 1
   }
+}
+
+function wrong(field: string, expected: string): SpillwayError {
+  return new SpillwayError('invalid_request', `the field ${field} must be ${expected}`, { param: field })
 }
