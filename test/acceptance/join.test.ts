@@ -1,33 +1,14 @@
 import { describe, expect, test } from 'vitest'
 import type { FaultChange, ServedRequest } from '../../demo/cloud-log.ts'
 import type { UsageRow } from '../../src/adapters/storage/storage.ts'
+import { replayResult } from '../../src/cli/replay/testing.ts'
 import { type Asked, type Books, join, type ViolationKind } from './join.ts'
 
 const startMs = 1_000_000
 
 const result = (change: Partial<Asked> = {}): Asked => ({
+  ...replayResult({ sentMs: startMs, endMs: 1_000, contentEvents: 40 }),
   model: 'chat-large',
-  index: 0,
-  key: 0,
-  requestId: 'req_1',
-  status: 200,
-  code: null,
-  message: null,
-  endpoint: 'chat-large/microsoft-gb',
-  country: 'GB',
-  attempts: 1,
-  overheadMs: 1,
-  retryAfter: null,
-  sentMs: startMs,
-  ttftMs: 100,
-  endMs: 1_000,
-  lateMs: 0,
-  contentEvents: 40,
-  errorEvents: 0,
-  done: true,
-  usage: null,
-  simulated: true,
-  ended: 'ok',
   ...change,
 })
 

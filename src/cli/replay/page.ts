@@ -49,7 +49,7 @@ ${figure('Who answered', cloudPlot(run.results, bins))}
 </section>
 <section class="tables">
 ${table('Times', ['', 'p50', 'p90', 'p95', 'p99', 'max'], timeRows(run))}
-${table('Did not end well', ['why', 'when', 'requests'], failureRows(run))}
+${table('Did not end well', ['why', 'first byte', 'requests'], failureRows(run))}
 ${table('Tokens', ['', 'count'], tokenRows(run))}
 ${table('Clouds', ['', 'answers', 'share'], shareRows(summary.byCloud))}
 ${table('Countries', ['', 'answers', 'share'], shareRows(summary.byCountry))}

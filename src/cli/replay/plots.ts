@@ -28,7 +28,7 @@ export function linearScale(label: string, max: number, format: Format = short):
 export function timeScale(seconds: number): Scale {
   const inMinutes = seconds > 600
   const unit = inMinutes ? 60 : 1
-  const ticks = roundSteps(seconds / unit).map((tick) => tick * unit)
+  const ticks = roundSteps(seconds / unit, 6).map((tick) => tick * unit)
   return {
     label: inMinutes ? 'minutes since the first request' : 'seconds since the first request',
     ticks: ticks.filter((tick) => tick <= seconds),
@@ -116,10 +116,10 @@ function percent(share: number): string {
   return String(Number((share * 100).toFixed(2)))
 }
 
-/** Round numbers from zero to at least `max`, about five of them. */
-function roundSteps(max: number): number[] {
+/** Round numbers from zero to at least `max`, with up to so many steps between them. */
+function roundSteps(max: number, stepsMax = 4): number[] {
   if (!(max > 0)) return [0, 1]
-  const rough = max / 4
+  const rough = max / stepsMax
   const power = 10 ** Math.floor(Math.log10(rough))
   const step = [1, 2, 2.5, 5, 10].map((factor) => factor * power).find((one) => one >= rough * (1 - 1e-9)) ?? rough
   return Array.from({ length: Math.ceil(max / step - 1e-9) + 1 }, (_, i) => Number((i * step).toPrecision(12)))

@@ -19,10 +19,7 @@ export function timeRows({ summary }: ReplayRun): string[][] {
 export function failureRows({ summary }: ReplayRun): string[][] {
   const rows = (when: string, counts: Readonly<Record<string, number>>) =>
     Object.entries(counts).map(([reason, number]) => [reason, when, count(number)])
-  return [
-    ...rows('before the first byte', summary.failedBeforeFirstByte),
-    ...rows('after the first byte', summary.failedAfterFirstByte),
-  ]
+  return [...rows('never came', summary.failedBeforeFirstByte), ...rows('had come', summary.failedAfterFirstByte)]
 }
 
 export function tokenRows({ summary }: ReplayRun): string[][] {

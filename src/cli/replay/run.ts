@@ -1,3 +1,4 @@
+import { count } from './format.ts'
 import type { ReplayResult } from './sender.ts'
 import type { ReplaySummary } from './summary.ts'
 
@@ -21,11 +22,11 @@ export interface ReplayRun {
 export function partialNote({ partial, planned, results }: ReplayRun): string | undefined {
   if (!partial) return undefined
   const givenUp = results.filter(({ ended }) => ended === 'given-up').length
-  const open = givenUp === 0 ? '' : `, ${givenUp} of them not waited for`
-  return `Partial: ended by hand after ${results.length} of ${planned} requests${open}`
+  const open = givenUp === 0 ? '' : `, ${count(givenUp)} of them not waited for`
+  return `Partial: ended by hand after ${count(results.length)} of ${count(planned)} requests${open}`
 }
 
 export function simulationNote({ summary: { simulated } }: ReplayRun): string | undefined {
   if (simulated === 0) return undefined
-  return `Simulation: ${simulated} answers came from demo clouds, whose times are computed and whose money is not real`
+  return `Simulation: ${count(simulated)} answers came from demo clouds, whose times are computed and whose money is not real`
 }

@@ -12,11 +12,13 @@ h1{font-size:clamp(20px,3vw,28px);line-height:1.25;margin:0;font-weight:650;over
 h2{font-size:15px;margin:0 0 8px;font-weight:620}
 header p{margin:6px 0 0;color:var(--soft);overflow-wrap:anywhere}
 header .note{display:inline-block;margin:12px 8px 0 0;padding:6px 12px;border-radius:8px;background:var(--note);color:var(--note-ink)}
-.tiles,.figures,.tables{display:grid;gap:14px;margin-top:18px}
-.tiles{grid-template-columns:repeat(auto-fit,minmax(150px,1fr))}
-.figures{grid-template-columns:repeat(auto-fit,minmax(min(100%,540px),1fr))}
-.tables{grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr));align-items:start}
-.tiles div,figure,.tables>div{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:16px;margin:0;min-width:0}
+.tiles,.figures,.tables{display:flex;flex-wrap:wrap;gap:14px;margin-top:18px}
+.tiles>div{flex:1 1 150px}
+.figures>figure{flex:1 1 min(100%,540px)}
+.tables{align-items:flex-start}
+.tables>div{flex:1 1 min(100%,340px)}
+.tables>div:first-child{flex-basis:min(100%,520px)}
+.tiles div,figure,.tables>div{background:var(--card);border:1px solid var(--line);border-radius:12px;padding:clamp(11px,2vw,16px);margin:0;min-width:0}
 .tiles span,.tiles small{display:block;color:var(--soft);font-size:13px}
 .tiles b{font-size:22px;line-height:1.4;font-weight:620;font-variant-numeric:tabular-nums}
 .legend{display:flex;flex-wrap:wrap;gap:2px 16px;font-size:13px;color:var(--soft);margin:0 0 12px;padding:0;list-style:none}
@@ -29,8 +31,8 @@ header .note{display:inline-block;margin:12px 8px 0 0;padding:6px 12px;border-ra
 .axes{display:flex;flex-wrap:wrap;justify-content:space-between;gap:0 16px;margin:0;font-size:12px;color:var(--soft)}
 .nothing{color:var(--soft)}
 .tables>div{overflow-x:auto}
-table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:14px}
-th,td{text-align:right;padding:5px 0 5px 14px;border-top:1px solid var(--line);white-space:nowrap}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:clamp(12.5px,3.4vw,14px)}
+th,td{text-align:right;padding:5px 0 5px clamp(6px,1.5vw,16px);border-top:1px solid var(--line);white-space:nowrap}
 th{color:var(--soft);font-weight:500;border-top:0}
-th:first-child,td:first-child{text-align:left;padding-left:0}
+th:first-child,td:first-child{text-align:left;padding-left:0;white-space:normal}
 `

@@ -1,32 +1,8 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import type { ReplayResult } from './sender.ts'
 import { percentile, percentilesOf, summarise } from './summary.ts'
+import { replayResult as result } from './testing.ts'
 
-const result = (change: Partial<ReplayResult> = {}): ReplayResult => ({
-  index: 0,
-  key: 0,
-  requestId: 'req_1',
-  status: 200,
-  code: null,
-  message: null,
-  endpoint: 'chat-large/microsoft-gb',
-  country: 'GB',
-  attempts: 1,
-  overheadMs: 1,
-  retryAfter: null,
-  sentMs: 1_000,
-  ttftMs: 100,
-  endMs: 1_000,
-  lateMs: 0,
-  contentEvents: 10,
-  errorEvents: 0,
-  done: true,
-  usage: { promptTokens: 100, cachedTokens: 60, completionTokens: 10 },
-  simulated: true,
-  ended: 'ok',
-  ...change,
-})
 const prices = new Map([['chat-large/microsoft-gb', { input: 1, cachedInput: 0.5, output: 4 }]])
 
 describe('percentiles', () => {

@@ -14,7 +14,7 @@ export function replayText(run: ReplayRun, terminal: Terminal): string {
     `${count(requests)} requests of ${trace} at speed ${speed} to ${url}`,
     `in ${duration(seconds * 1_000)}, ${requestsPerSecond.toFixed(1)} a second: ${ok === requests ? terminal.good(rate) : terminal.bad(rate)}`,
     '',
-    ...table(terminal, ['did not end well', 'when', 'requests'], failureRows(run)),
+    ...table(terminal, ['did not end well', 'first byte', 'requests'], failureRows(run)),
     ...table(terminal, ['time', 'p50', 'p90', 'p95', 'p99', 'max'], timeRows(run)),
     ...table(terminal, ['tokens', 'count'], tokenRows(run)),
     ...table(terminal, ['cloud', 'answers', 'share'], shareRows(summary.byCloud)),
