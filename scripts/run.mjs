@@ -3,7 +3,7 @@
 //
 //   node scripts/run.mjs SCRIPT [ARG ...]
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -13,7 +13,10 @@ const nodeMajorMin = 24
 /** Installs what the lock file of `folder` says, unless it is there already. */
 function install(folder, what) {
   const lock = readFileSync(path.join(folder, 'package-lock.json'), 'utf8')
-  const stamp = path.join(folder, 'node_modules', '.spillway-lock')
+  const modules = path.join(folder, 'node_modules')
+  // A link leads to the packages of another checkout, which are not this one's to change.
+  if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) return
+  const stamp = path.join(modules, '.spillway-lock')
   if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
   process.stderr.write(`spillway: installing ${what} (npm ci in ${path.relative(process.cwd(), folder) || '.'}) …\n`)
   const npm = process.env.npm_execpath
