@@ -8,6 +8,7 @@ export const errorCodes = {
   invalid_request: { status: 400, type: 'invalid_request_error', retry: false },
   missing_api_key: { status: 401, type: 'authentication_error', retry: false },
   invalid_api_key: { status: 401, type: 'authentication_error', retry: false },
+  mismatched_organization: { status: 401, type: 'invalid_request_error', retry: false },
   no_eligible_endpoint: { status: 403, type: 'invalid_request_error', retry: false },
   location_not_allowed: { status: 403, type: 'invalid_request_error', retry: false },
   price_unknown: { status: 403, type: 'invalid_request_error', retry: false },

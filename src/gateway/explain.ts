@@ -29,7 +29,8 @@ export interface Explanation {
   readonly policy_version: number
   readonly routing: string
   readonly location_allowed: boolean
-  readonly expected_wait_ms: number
+  /** Null where nobody may serve it. */
+  readonly expected_wait_ms: number | null
   readonly candidates: readonly ExplainedEndpoint[]
 }
 
@@ -85,7 +86,8 @@ export function explain(
     policy_version: plane.version,
     routing: access.model.routing,
     location_allowed: access.locationAllowed,
-    expected_wait_ms: scheduler.expectedWaitMs(model, access.eligible, nowMs),
+    expected_wait_ms:
+      access.eligible.indices.length === 0 ? null : scheduler.expectedWaitMs(model, access.eligible, nowMs),
     candidates,
   }
 }

@@ -26,9 +26,21 @@ export class KeyTable {
     directory.onChange(() => this.#read())
   }
 
-  /** Throws 401 where no key, or none that is valid, was shown. */
+  /** Throws 401 where no key, or none that is valid, was shown, or where another workspace than its own is named. */
   authenticate(exchange: HttpExchange): Caller {
-    const key = presentedKey(exchange)
+    const caller = this.#callerOf(presentedKey(exchange))
+    for (const name of workspaceHeaders) {
+      const named = exchange.header(name)
+      if (named === undefined || named === caller.tenant.id) continue
+      throw new SpillwayError(
+        'mismatched_organization',
+        `the header ${name} names another workspace than the one of this key; leave it out`,
+      )
+    }
+    return caller
+  }
+
+  #callerOf(key: string): Caller {
     const seen = this.#seen.get(key)
     if (seen !== undefined) return seen
     // Looked up by digest: the comparison never touches the key itself, so its time tells nothing about one.
@@ -52,6 +64,9 @@ export class KeyTable {
     this.#seen.clear()
   }
 }
+
+/** The official client sends these where its environment names an organisation or a project of OpenAI's. */
+const workspaceHeaders = ['openai-organization', 'openai-project'] as const
 
 function budgetsOf(tenant: TenantRow, key: KeyRow): Budget[] {
   const budgets = [budgetOf(`tenant/${tenant.id}`, tenant), budgetOf(`key/${key.id}`, key)]

@@ -44,6 +44,8 @@ export interface PlaneOptions {
  */
 export class Plane {
   readonly version: number
+  /** Since when it is in force. */
+  readonly wallMs: number
   readonly config: Config
   readonly endpoints: readonly ServedEndpoint[]
   readonly routing: RoutingByModel
@@ -54,6 +56,7 @@ export class Plane {
   constructor(options: PlaneOptions) {
     const { config, providers, priceBook, wallMs } = options
     this.version = options.version
+    this.wallMs = wallMs
     this.config = config
     this.endpoints = endpointsOf(config).map((placed): ServedEndpoint => {
       const provider = providers.get(placed.providerName)

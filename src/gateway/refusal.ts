@@ -12,16 +12,21 @@ export function errorEvent(code: ErrorCode, message: string): Buffer {
   return Buffer.from(`data: ${errorBody(code, message, null)}\n\n`)
 }
 
+/** Where nothing better is known: refusals for want of room are worth asking again after this. */
+const retryAfterMsDefault = 1_000
+
 /**
  * Headers of a refusal. `retry-after` above 60 s is ignored by the official clients, which then come back within
  * seconds; `x-should-retry: false` they obey, so a long wait is said both ways.
  */
 export function refusalHeaders(error: SpillwayError, requestId: string, extra: readonly string[]): string[] {
-  const { retry } = errorCodes[error.code]
+  const { retry, status } = errorCodes[error.code]
   const headers = ['content-type', 'application/json', 'x-request-id', requestId, ...extra]
   let shouldRetry: boolean = retry
-  if (error.retryAfterMs !== undefined) {
-    const ms = Math.max(1, Math.ceil(error.retryAfterMs))
+  const wantsWait = retry && (status === 429 || status === 503)
+  const retryAfterMs = error.retryAfterMs ?? (wantsWait ? retryAfterMsDefault : undefined)
+  if (retryAfterMs !== undefined) {
+    const ms = Math.max(1, Math.ceil(retryAfterMs))
     headers.push('retry-after', String(Math.ceil(ms / 1000)), 'retry-after-ms', String(ms))
     if (ms > 60_000) shouldRetry = false
   }

@@ -105,7 +105,7 @@ export class Relay implements Dispatchable, AnswerSink {
     this.#marks = new MarkWindow((outputTokens) => this.#writeMark(outputTokens))
   }
 
-  /** Reserves and asks the scheduler. Throws `SpillwayError` where a limit is exceeded. */
+  /** Reserves and asks the scheduler, or refuses where a limit is exceeded. */
   start(): void {
     const { house, request } = { house: this.#house, request: this.#request }
     const { caller, access } = request
@@ -118,7 +118,7 @@ export class Relay implements Dispatchable, AnswerSink {
       house.clock.nowMs(),
       house.clock.wallMs(),
     )
-    if (reservation.kind === 'exceeded') throw exceededError(reservation)
+    if (reservation.kind === 'exceeded') return this.#refuse(exceededError(reservation), reservation.remaining)
     this.#reservation = reservation
     house.open.add(this)
     request.exchange.gone = () => this.#gone()
@@ -301,7 +301,7 @@ export class Relay implements Dispatchable, AnswerSink {
     exchange.releaseBody()
     this.#request.body.body = noBytes
     exchange.drained = () => current.exchange?.resume()
-    const headers = this.#headers(current, this.#head?.contentType ?? 'text/event-stream; charset=utf-8')
+    const headers = this.#headers(current, 'text/event-stream; charset=utf-8')
     headers.push('cache-control', 'no-cache', 'x-accel-buffering', 'no')
     exchange.head(this.#head?.status ?? 200, headers)
     this.#house.observer.streamOpened()
@@ -318,7 +318,7 @@ export class Relay implements Dispatchable, AnswerSink {
     }
     const current = this.#try
     if (current === undefined) return
-    const headers = this.#headers(current, this.#head?.contentType ?? 'application/json')
+    const headers = this.#headers(current, 'application/json')
     headers.push('content-length', String(bytes.length))
     exchange.head(this.#head?.status ?? 200, headers)
     exchange.end(bytes)
@@ -382,7 +382,7 @@ export class Relay implements Dispatchable, AnswerSink {
   }
 
   /** Refuses a request that has ended, writing it down: as settled if a try was made, else as refused. */
-  #refuse(error: SpillwayError): void {
+  #refuse(error: SpillwayError, remaining = this.#reservation?.remaining): void {
     const { exchange, id } = this.#request
     const { status } = errorCodes[error.code]
     this.#reservation?.settle(nothing, this.#house.clock.nowMs())
@@ -391,7 +391,7 @@ export class Relay implements Dispatchable, AnswerSink {
       : this.#refuseRecord(status, error.code)
     this.#house.journal.append([record])
     this.#report(this.#admitted ? 'failed' : 'refused', undefined, undefined, 0, status, error.code)
-    const extra = ['x-spillway-attempts', String(this.#attempts), ...rateLimitHeaders(this.#reservation?.remaining)]
+    const extra = ['x-spillway-attempts', String(this.#attempts), ...rateLimitHeaders(remaining)]
     refuse(exchange, error, id, extra)
   }
 

@@ -49,12 +49,13 @@ export function operationOf(path: string): string {
 }
 
 /** For the `allow` header of a 405. */
-export function allowedMethod(path: string): string {
-  return (Object.hasOwn(fixed, path) ? fixed[path]?.method : undefined) ?? 'GET'
+export function allowedMethods(path: string): string {
+  return Object.hasOwn(fixed, path) && fixed[path]?.method === 'POST' ? 'POST' : 'GET, HEAD'
 }
 
+/** HEAD is GET without the body, which the transport leaves out. */
 function allow(exchange: HttpExchange, method: string): void {
-  if (exchange.method === method) return
+  if (exchange.method === method || (method === 'GET' && exchange.method === 'HEAD')) return
   throw new SpillwayError('method_not_allowed', `${exchange.path} takes ${method}, not ${exchange.method.slice(0, 20)}`)
 }
 

@@ -3,8 +3,8 @@
  * end at an absolute time (P10).
  */
 export class BodyBuffers {
-  readonly #bytesMax: number
-  readonly #bodyMs: number
+  #bytesMax: number
+  #bodyMs: number
   readonly #reading = new Map<object, { readonly dueMs: number; readonly tooSlow: () => void }>()
   readonly #nowMs: () => number
   #bytes = 0
@@ -13,6 +13,12 @@ export class BodyBuffers {
     this.#bytesMax = bytesMax
     this.#bodyMs = bodyMs
     this.#nowMs = nowMs
+  }
+
+  /** For bodies that begin from now on. */
+  setLimits(bytesMax: number, bodyMs: number): void {
+    this.#bytesMax = bytesMax
+    this.#bodyMs = bodyMs
   }
 
   get bytes(): number {

@@ -53,7 +53,7 @@ export class Front {
   readonly #server: Server | TlsServer
   readonly #options: FrontOptions
   readonly #setting: ExchangeSetting
-  readonly #connectionsMax: number
+  #connectionsMax = 0
   readonly #connections = new WeakMap<Socket, Connection>()
   readonly #sweep: NodeJS.Timeout
   #open = 0
@@ -63,12 +63,8 @@ export class Front {
     const { limits, tls } = options
     this.buffers = new BodyBuffers(limits.buffersBytesMax, limits.requestBodyMs, options.nowMs)
     this.#setting = { buffers: this.buffers, stallMs: limits.streamIdleMs, draining: false }
-    this.#connectionsMax = connectionShare(limits.connectionsMax, descriptorsMax())
     const settings = {
       maxHeaderSize: headBytesMax,
-      headersTimeout: limits.requestHeadMs,
-      // The body has its own absolute time, kept by the sweep; this one is behind it.
-      requestTimeout: limits.requestHeadMs + limits.requestBodyMs + 5_000,
       keepAliveTimeout: 75_000,
       connectionsCheckingInterval: 1_000,
       requireHostHeader: false,
@@ -84,8 +80,7 @@ export class Front {
         : createTlsServer({ ...settings, ...tls, handshakeTimeout: limits.requestHeadMs })
     // Node drops headers beyond a number without a word; here the size of the head bounds them.
     this.#server.maxHeadersCount = 0
-    this.#server.maxConnections =
-      this.#connectionsMax + Math.max(surplusMin, Math.ceil(this.#connectionsMax * surplusShare))
+    this.setLimits(limits)
     this.#listen()
     this.#sweep = setInterval(() => this.buffers.sweep(), 1_000)
     this.#sweep.unref()
@@ -108,6 +103,18 @@ export class Front {
   /** Takes new certificates without closing anything. */
   setTls(cert: Buffer, key: Buffer): void {
     if ('setSecureContext' in this.#server) this.#server.setSecureContext({ cert, key })
+  }
+
+  /** Puts new limits in force for what comes from now on. */
+  setLimits(limits: TrafficLimits): void {
+    const server = this.#server
+    server.headersTimeout = limits.requestHeadMs
+    // The body has its own absolute time, kept by the sweep; this one is behind it.
+    server.requestTimeout = limits.requestHeadMs + limits.requestBodyMs + 5_000
+    this.buffers.setLimits(limits.buffersBytesMax, limits.requestBodyMs)
+    this.#setting.stallMs = limits.streamIdleMs
+    this.#connectionsMax = connectionShare(limits.connectionsMax, descriptorsMax())
+    server.maxConnections = this.#connectionsMax + Math.max(surplusMin, Math.ceil(this.#connectionsMax * surplusShare))
   }
 
   /**

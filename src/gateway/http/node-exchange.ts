@@ -7,7 +7,7 @@ import { endLingering } from './linger.ts'
 export interface ExchangeSetting {
   readonly buffers: BodyBuffers
   /** A client that takes nothing for so long while bytes wait for it is left (P19). Node may notice up to as late again. */
-  readonly stallMs: number
+  stallMs: number
   draining: boolean
 }
 
