@@ -79,9 +79,11 @@ export class Gateway {
       plane: () => this.#plane,
       open: this.#open,
     }
+    const keys = new KeyTable(storage.directory)
+    storage.directory.onChange(() => this.#endRevoked(keys))
     this.#handler = new RequestHandler({
       house,
-      keys: new KeyTable(storage.directory),
+      keys,
       scheduler: this.#scheduler,
       prober: this.#prober,
       lifecycle: this.#lifecycle,
@@ -160,6 +162,14 @@ export class Gateway {
     this.#prober.stop()
     this.#dispatcher.stop()
     await this.#front?.close()
+  }
+
+  /** A key that is revoked, or whose tenant is gone, gets nothing more, not even the rest of an answer. */
+  #endRevoked(keys: KeyTable): void {
+    for (const relay of [...this.#open]) {
+      if (!keys.has(relay.keyId))
+        relay.giveUp('invalid_api_key', 'this API key was revoked while the request was open; the answer is not whole')
+    }
   }
 
   #installPlane(plane: Plane): void {

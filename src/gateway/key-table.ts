@@ -1,4 +1,6 @@
+import { timingSafeEqual } from 'node:crypto'
 import type { Budget } from '../adapters/limits/rate-limiter.ts'
+import { keyId } from '../adapters/storage/directory.ts'
 import type { Directory, KeyRow, TenantRow } from '../adapters/storage/storage.ts'
 import { SpillwayError } from '../core/spillway-error.ts'
 import type { HttpExchange } from './http/exchange.ts'
@@ -11,19 +13,32 @@ export interface Caller {
   readonly budgets: readonly Budget[]
 }
 
-/** Keys seen lately, by their text: saves the digest for every request of a busy client. Bounded. */
+/** Valid keys shown lately, by their text: a busy client's key is digested once, not for every request. */
 const seenMax = 10_000
 
-/** Knows every valid key by its digest. Follows the directory: a revoked key is gone with the next request. */
+interface Entry {
+  readonly digest: Buffer
+  readonly caller: Caller
+}
+
+/**
+ * Knows every valid key by its digest. Follows the directory: a revoked key is gone with the next request. What is no
+ * key is not remembered, so that a flood of them leaves nothing behind.
+ */
 export class KeyTable {
   readonly #directory: Directory
-  #byDigest = new Map<string, Caller>()
+  #entries = new Map<string, Entry>()
   readonly #seen = new Map<string, Caller>()
 
   constructor(directory: Directory) {
     this.#directory = directory
     this.#read()
     directory.onChange(() => this.#read())
+  }
+
+  /** Whether the key of this id is valid now. */
+  has(id: string): boolean {
+    return this.#entries.has(id)
   }
 
   /** Throws 401 where no key, or none that is valid, was shown, or where another workspace than its own is named. */
@@ -43,24 +58,26 @@ export class KeyTable {
   #callerOf(key: string): Caller {
     const seen = this.#seen.get(key)
     if (seen !== undefined) return seen
-    // Looked up by digest: the comparison never touches the key itself, so its time tells nothing about one.
-    const caller = this.#byDigest.get(this.#directory.digestOf(key))
-    if (caller === undefined)
+    // Found by the digest's beginning and compared as a whole: no time depends on how much of a key was right.
+    const digest = this.#directory.digestOf(key)
+    const entry = this.#entries.get(keyId(digest))
+    if (entry === undefined || !timingSafeEqual(entry.digest, Buffer.from(digest, 'hex')))
       throw new SpillwayError('invalid_api_key', 'this API key is not valid here, or was revoked')
     if (this.#seen.size >= seenMax) this.#seen.clear()
-    this.#seen.set(key, caller)
-    return caller
+    this.#seen.set(key, entry.caller)
+    return entry.caller
   }
 
   #read(): void {
     const tenants = new Map(this.#directory.tenants().map((tenant) => [tenant.id, tenant]))
-    const byDigest = new Map<string, Caller>()
+    const entries = new Map<string, Entry>()
     for (const key of this.#directory.keys()) {
       const tenant = tenants.get(key.tenant)
       if (tenant === undefined || key.revokedWallMs !== null) continue
-      byDigest.set(key.digest, { key, tenant, budgets: budgetsOf(tenant, key) })
+      const caller = { key, tenant, budgets: budgetsOf(tenant, key) }
+      entries.set(key.id, { digest: Buffer.from(key.digest, 'hex'), caller })
     }
-    this.#byDigest = byDigest
+    this.#entries = entries
     this.#seen.clear()
   }
 }

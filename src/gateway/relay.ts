@@ -105,6 +105,10 @@ export class Relay implements Dispatchable, AnswerSink {
     this.#marks = new MarkWindow((outputTokens) => this.#writeMark(outputTokens))
   }
 
+  get keyId(): string {
+    return this.#request.caller.key.id
+  }
+
   /** Reserves and asks the scheduler, or refuses where a limit is exceeded. */
   start(): void {
     const { house, request } = { house: this.#house, request: this.#request }
@@ -275,19 +279,19 @@ export class Relay implements Dispatchable, AnswerSink {
     else this.#tryFailed(failure, progress.usage)
   }
 
-  /** Open answers that outlast the drain, or the journal, end here, visibly. */
+  /** Open answers that outlast the drain, the journal or their key end here, visibly. */
   giveUp(code: ErrorCode, message: string): void {
     if (this.#ended) return
     const current = this.#try
     if (this.#answering && current !== undefined && !this.#settling) {
       current.exchange?.abort()
-      this.#cut(code, message, { kind: 'reset' }, this.#lastProgress())
+      this.#cut(code, message, undefined, this.#lastProgress())
       return
     }
     if (this.#settling) return
     this.#house.dispatcher.tell({ kind: 'request-cancelled', requestId: this.#request.id })
     this.#end()
-    this.#refuse(new SpillwayError(code, message, { retryAfterMs: 1_000 }))
+    this.#refuse(new SpillwayError(code, message))
   }
 
   // ---- inside ---------------------------------------------------------------------------------------------------
@@ -324,11 +328,13 @@ export class Relay implements Dispatchable, AnswerSink {
     exchange.end(bytes)
   }
 
-  /** A stream that broke after its first byte: one error event, never `[DONE]`. */
-  #cut(code: ErrorCode, message: string, failure: Failure, progress: AnswerProgress): void {
-    const current = this.#try as Try
-    this.#house.dispatcher.tell({ kind: 'attempt-failed', attemptId: current.attempt.id, failure })
-    this.#house.observer.attemptEnded(this.#request.id, current.endpoint, current.attempt.number, failure)
+  /** A stream that ends early after its first byte: one error event, never `[DONE]`. `failure`: the vendor's, if it was. */
+  #cut(code: ErrorCode, message: string, failure: Failure | undefined, progress: AnswerProgress): void {
+    const { attempt, endpoint } = this.#try as Try
+    const { dispatcher, observer } = this.#house
+    if (failure === undefined) dispatcher.tell({ kind: 'request-cancelled', requestId: this.#request.id })
+    else dispatcher.tell({ kind: 'attempt-failed', attemptId: attempt.id, failure })
+    observer.attemptEnded(this.#request.id, endpoint, attempt.number, failure ?? 'cancelled')
     const { usage } = progress
     this.#settle('partial', usage ? 'upstream' : 'counted', usage ?? this.#countedTokens(progress), 200, code, () => {
       if (this.#request.exchange.closed) return
@@ -375,9 +381,7 @@ export class Relay implements Dispatchable, AnswerSink {
     this.#house.dispatcher.tell({ kind: 'request-cancelled', requestId: this.#request.id })
     this.#end()
     this.#refuse(
-      new SpillwayError('storage_unavailable', 'requests cannot be recorded at this moment; try again shortly', {
-        retryAfterMs: 1_000,
-      }),
+      new SpillwayError('storage_unavailable', 'requests cannot be recorded at this moment; try again shortly'),
     )
   }
 
