@@ -156,7 +156,8 @@ export class Cloud {
 
   #answer(request: IncomingMessage, response: ServerResponse, body: string): void {
     const wire = this.#wire as Wire
-    const url = new URL(request.url ?? '/', 'http://cloud')
+    const url = URL.parse(request.url ?? '', 'http://cloud')
+    if (url === null) return this.#reply(response, wire.notFound)
     const route = wire.route(request.method ?? '', url.pathname, url.searchParams)
     if (!wire.isFree(url.pathname) && !wire.isAuthorized(request.headers)) {
       if (route?.kind === 'operation') return this.#reject(response, wire.unauthorized, this.#arrival(request))
@@ -174,6 +175,8 @@ export class Cloud {
       return this.#reject(response, wire.badRequest(error.message), arrival)
     }
     const named = { ...prompt, model: route.model ?? prompt.model }
+    if (!wire.models.includes(named.model))
+      return this.#reject(response, wire.unknownModel(named.model), { ...arrival, model: named.model })
     if (this.#fault === '429' || this.#running.size >= this.options.slots)
       return this.#reject(response, wire.tooMany(), { ...arrival, model: named.model })
     const cachedTokens = this.#cached(named)
@@ -205,7 +208,7 @@ export class Cloud {
       response,
       answer,
       wire: this.#wire as Wire,
-      country,
+      headers: this.#headers(prompt.model),
       stream: prompt.stream,
       firstDueMs: performance.now() + firstTokenMs * (this.#fault === 'slow' ? slowFactor : 1),
       perTokenMs: () =>
@@ -235,13 +238,13 @@ export class Cloud {
       model: prompt.model,
       usage: { prompt_tokens: prompt.tokens, total_tokens: prompt.tokens },
     })
-    this.#reply(response, reply)
     const { model, tokens: promptTokens } = prompt
+    this.#reply(response, reply, model)
     this.#end({ ...arrival, model, promptTokens, bytes: Buffer.byteLength(reply.body) }, 'complete')
   }
 
   #reject(response: ServerResponse, reply: Reply, arrival: Arrival): void {
-    this.#reply(response, reply)
+    this.#reply(response, reply, arrival.model)
     this.#end({ ...arrival, status: reply.status, bytes: Buffer.byteLength(reply.body) }, 'rejected')
   }
 
@@ -249,13 +252,18 @@ export class Cloud {
     this.options.log.write({ ...arrival, endMs: wallMs(), ended })
   }
 
-  #reply(response: ServerResponse, { status, headers, body }: Reply): void {
+  #reply(response: ServerResponse, { status, headers, body }: Reply, model = ''): void {
     response.writeHead(status, {
-      ...this.#wire?.headers(this.options.country),
+      ...this.#headers(model),
       ...headers,
       'content-length': Buffer.byteLength(body),
     })
     response.end(body)
+  }
+
+  #headers(model: string): Readonly<Record<string, string>> {
+    const { cloud, country } = this.options
+    return { ...this.#wire?.headers(country, model), 'x-simulation': `${cloud}/${country} on ${this.accelerator}` }
   }
 
   #arrival(request: IncomingMessage): Arrival {

@@ -51,7 +51,7 @@ export async function startFleet({ vendor, dir, speed, slotsScale }: FleetOption
     for (const cloud of clouds) await cloud.listen(wire)
   } else if (vendor === 'google-cloud') {
     const accounts = new ServiceAccounts()
-    for (const cloud of clouds) await cloud.listen(vertexWire(accounts))
+    for (const cloud of clouds) await cloud.listen(vertexWire(accounts, cloud.options.country))
     secret('google.json', JSON.stringify(accounts.file(`http://127.0.0.1:${clouds[0]?.port}/token`), undefined, 2))
   } else {
     const key = secret(`${vendor}-key`, randomBytes(16).toString('hex'))

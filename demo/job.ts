@@ -8,7 +8,7 @@ interface JobOptions {
   readonly response: ServerResponse
   readonly answer: Answer
   readonly wire: Wire
-  readonly country: string
+  readonly headers: Readonly<Record<string, string>>
   readonly stream: boolean
   readonly firstDueMs: number
   readonly perTokenMs: () => number
@@ -61,7 +61,7 @@ export class Job {
   #write(text: string): void {
     if (!this.response.headersSent) {
       this.response.writeHead(200, {
-        ...this.#options.wire.headers(this.#options.country),
+        ...this.#options.headers,
         'content-type': 'text/event-stream; charset=utf-8',
         'cache-control': 'no-cache',
       })
@@ -71,7 +71,7 @@ export class Job {
   }
 
   #finish(): void {
-    const { answer, country, stream, wire } = this.#options
+    const { answer, headers, stream, wire } = this.#options
     if (stream) {
       const last = answer.last()
       this.#bytes += Buffer.byteLength(last)
@@ -80,7 +80,7 @@ export class Job {
       const body = answer.whole(wire.answerExtra)
       this.#bytes += Buffer.byteLength(body)
       this.response.writeHead(200, {
-        ...wire.headers(country),
+        ...headers,
         'content-type': 'application/json',
         'content-length': this.#bytes,
       })

@@ -8,6 +8,8 @@ const regions: Readonly<Record<string, string>> = {
   NL: 'West Europe',
   NO: 'Norway East',
 }
+/** Deployments, which need not be called as their models are. */
+const models = ['gpt-oss-120b', 'gpt-oss-20b']
 const unfiltered = { filtered: false, severity: 'safe' }
 const filtered = { hate: unfiltered, self_harm: unfiltered, sexual: unfiltered, violence: unfiltered }
 const promptFilter = [{ prompt_index: 0, content_filter_results: filtered }]
@@ -22,7 +24,7 @@ export function azureWire(apiKey: string): Wire {
         method === 'GET' &&
         (path === '/openai/v1/models' || (path === '/openai/models' && query.has('api-version')))
       ) {
-        return { kind: 'reply', reply: json(200, modelList(['gpt-oss-120b', 'gpt-oss-20b'])) }
+        return { kind: 'reply', reply: json(200, modelList(models)) }
       }
       if (method !== 'POST') return undefined
       const v1 = /^\/openai\/v1\/(.+)$/.exec(path)?.[1]
@@ -44,8 +46,17 @@ export function azureWire(apiKey: string): Wire {
         'retry-after-ms': '500',
       }),
     badRequest: (message) => json(400, { error: { message, type: 'invalid_request_error', param: null, code: null } }),
-    headers: (country) => ({
+    models,
+    unknownModel: () =>
+      json(404, {
+        error: {
+          code: 'DeploymentNotFound',
+          message: 'The API deployment for this resource does not exist. Wait a moment if it was made just now.',
+        },
+      }),
+    headers: (country, deployment) => ({
       'x-ms-region': regions[country] ?? country,
+      ...(deployment !== '' && { 'x-ms-deployment-name': deployment }),
       'apim-request-id': randomUUID(),
       'x-ratelimit-remaining-requests': '999',
       'x-ratelimit-remaining-tokens': '999000',

@@ -2,6 +2,17 @@ import { createVerify, generateKeyPairSync, type KeyObject, randomBytes } from '
 import { isOperation, json, type Reply, type Wire } from './wire.ts'
 
 const tokenSeconds = 3_600
+/** What Google's own libraries name as the audience, whatever the file says. */
+const googleTokenUri = 'https://oauth2.googleapis.com/token'
+/** Where the demo's countries are, in Google's words. */
+const locations: Readonly<Record<string, string>> = {
+  US: 'us-central1',
+  GB: 'europe-west2',
+  JP: 'asia-northeast1',
+  NL: 'europe-west4',
+  NO: 'europe-north1',
+}
+const models = ['openai/gpt-oss-120b-maas', 'openai/gpt-oss-20b-maas']
 
 /** Google's identity in small: one service account, tokens for whoever signs with its key. */
 export class ServiceAccounts {
@@ -9,6 +20,7 @@ export class ServiceAccounts {
   readonly #privateKey: string
   readonly #email = 'spillway@demo.iam.gserviceaccount.com'
   readonly #tokens = new Map<string, number>()
+  readonly #audiences = new Set([googleTokenUri])
 
   constructor() {
     const pair = generateKeyPairSync('rsa', { modulusLength: 2048 })
@@ -18,6 +30,7 @@ export class ServiceAccounts {
 
   /** The file that Google would hand out. */
   file(tokenUri: string): object {
+    this.#audiences.add(tokenUri)
     return {
       type: 'service_account',
       project_id: 'demo',
@@ -38,8 +51,13 @@ export class ServiceAccounts {
     const [head = '', claims = '', signature = ''] = (fields.get('assertion') ?? '').split('.')
     if (!createVerify('RSA-SHA256').update(`${head}.${claims}`).verify(this.#publicKey, signature, 'base64url'))
       return refuse('Invalid JWT Signature.')
-    const { iss, exp } = JSON.parse(Buffer.from(claims, 'base64url').toString()) as { iss?: string; exp?: number }
+    const { iss, aud, exp } = JSON.parse(Buffer.from(claims, 'base64url').toString()) as {
+      iss?: string
+      aud?: string
+      exp?: number
+    }
     if (iss !== this.#email) return refuse('Invalid issuer.')
+    if (!this.#audiences.has(aud ?? '')) return refuse('Invalid JWT audience.')
     if (typeof exp !== 'number' || exp * 1_000 < Date.now()) return refuse('Invalid JWT: token must be short-lived.')
     const token = `ya29.demo-${randomBytes(24).toString('base64url')}`
     this.#tokens.set(token, Date.now() + tokenSeconds * 1_000)
@@ -52,15 +70,17 @@ export class ServiceAccounts {
   }
 }
 
-/** Vertex AI's OpenAI-compatible endpoint, and the token endpoint beside it. */
-export function vertexWire(accounts: ServiceAccounts): Wire {
+/** Vertex AI's OpenAI-compatible endpoint of one location, and the token endpoint beside it. */
+export function vertexWire(accounts: ServiceAccounts, country: string): Wire {
+  const location = locations[country] ?? country
   const error = (code: number, status: string, message: string) => json(code, { error: { code, message, status } })
   return {
     route(method, path) {
       if (method !== 'POST') return undefined
       if (path === '/token') return { kind: 'exchange', answer: (body) => accounts.exchange(body) }
-      const operation = /^\/v1\/projects\/[^/]+\/locations\/[^/]+\/endpoints\/openapi\/(.+)$/.exec(path)?.[1]
-      return operation !== undefined && isOperation(operation) ? { kind: 'operation', operation } : undefined
+      const [, place, operation = ''] =
+        /^\/v1\/projects\/[^/]+\/locations\/([^/]+)\/endpoints\/openapi\/(.+)$/.exec(path) ?? []
+      return place === location && isOperation(operation) ? { kind: 'operation', operation } : undefined
     },
     isFree: (path) => path === '/token',
     isAuthorized: (headers) => accounts.isToken(headers.authorization),
@@ -72,6 +92,9 @@ export function vertexWire(accounts: ServiceAccounts): Wire {
     notFound: error(404, 'NOT_FOUND', 'Not found.'),
     tooMany: () => error(429, 'RESOURCE_EXHAUSTED', 'Resource exhausted. Please try again later.'),
     badRequest: (message) => error(400, 'INVALID_ARGUMENT', message),
+    models,
+    unknownModel: (model) =>
+      error(404, 'NOT_FOUND', `Publisher Model \`${model}\` was not found or your project does not have access to it.`),
     headers: () => ({}),
     openingEvent: '',
     choiceExtra: '',

@@ -1,5 +1,7 @@
 import { isOperation, json, modelList, type Wire } from './wire.ts'
 
+const models = ['openai/gpt-oss-120b', 'openai/gpt-oss-20b']
+
 /** An engine's own server, as a GPU cloud or one's own machine runs it. `running` gives what is in flight. */
 export function vllmWire(apiKey: string, running: () => { readonly inFlight: number; readonly slots: number }): Wire {
   const error = (status: number, type: string, message: string, headers = {}) =>
@@ -7,8 +9,7 @@ export function vllmWire(apiKey: string, running: () => { readonly inFlight: num
   return {
     route(method, path) {
       if (method === 'GET') {
-        if (path === '/v1/models')
-          return { kind: 'reply', reply: json(200, modelList(['openai/gpt-oss-120b', 'openai/gpt-oss-20b'])) }
+        if (path === '/v1/models') return { kind: 'reply', reply: json(200, modelList(models)) }
         if (path === '/health') return { kind: 'reply', reply: { status: 200, headers: {}, body: '' } }
         if (path === '/version') return { kind: 'reply', reply: json(200, { version: 'simulation' }) }
         if (path === '/metrics')
@@ -29,6 +30,11 @@ export function vllmWire(apiKey: string, running: () => { readonly inFlight: num
     notFound: json(404, { detail: 'Not Found' }),
     tooMany: () => error(429, 'TooManyRequests', 'All slots are in use.', { 'retry-after': '1' }),
     badRequest: (message) => error(400, 'BadRequestError', message),
+    models,
+    unknownModel: (model) =>
+      json(404, {
+        error: { message: `The model \`${model}\` does not exist.`, type: 'NotFoundError', param: 'model', code: 404 },
+      }),
     headers: () => ({}),
     openingEvent: '',
     choiceExtra: ',"stop_reason":null',

@@ -26,8 +26,11 @@ export interface Wire {
   readonly notFound: Reply
   tooMany(): Reply
   badRequest(message: string): Reply
-  /** On every answer. */
-  headers(country: string): Readonly<Record<string, string>>
+  /** What may be asked for, as it is named here. */
+  readonly models: readonly string[]
+  unknownModel(model: string): Reply
+  /** On every answer; `model` is empty where none is meant. */
+  headers(country: string, model: string): Readonly<Record<string, string>>
   /** An event before the first, or nothing. */
   readonly openingEvent: string
   /** JSON members added to each choice, with a comma in front, or nothing. */
