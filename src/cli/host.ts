@@ -9,10 +9,11 @@ import { Gateway } from '../gateway/gateway.ts'
 import { systemClock } from './clock.ts'
 import { loadConfig } from './config-source.ts'
 import { openEventLog } from './event-log.ts'
+import { openHostLog } from './host-log.ts'
 import { ProviderSet } from './providers.ts'
 import { Reloader } from './reload.ts'
 import { filesOf, readSetting } from './setting.ts'
-import { openTelemetry } from './telemetry.ts'
+import { openLog, openTelemetry } from './telemetry.ts'
 import { watchFiles } from './watch-files.ts'
 
 export interface HostOptions {
@@ -51,8 +52,12 @@ export async function startHost(options: HostOptions): Promise<Host> {
 }
 
 /** `parts` gets whatever must be closed, in the order of opening. */
-async function build({ configFile, env, say, logRequests }: HostOptions, parts: AsyncDisposableStack): Promise<Host> {
+async function build(options: HostOptions, parts: AsyncDisposableStack): Promise<Host> {
+  const { configFile, env } = options
   const started = loadConfig(configFile).config
+  const log = options.logRequests && started.log.level !== 'silent' ? openLog(started.log.level) : undefined
+  if (log !== undefined) parts.defer(() => log.close())
+  const { say, endpointState, bug } = openHostLog(options.say, log?.logger)
   const failure = Promise.withResolvers<string>()
   const storage = await openStorage({
     dataDir: started.dataDir,
@@ -62,6 +67,9 @@ async function build({ configFile, env, say, logRequests }: HostOptions, parts: 
     onFatal: failure.resolve,
   })
   parts.defer(() => storage.close())
+  storage.journal.onHealthChange((healthy, reason) =>
+    say(healthy ? 'requests are recorded and taken again' : `warning: no request is taken: ${reason}`),
+  )
 
   const limiter = new MemoryRateLimiter()
   const monthStartMs = startOfMonth(systemClock.wallMs())
@@ -80,7 +88,7 @@ async function build({ configFile, env, say, logRequests }: HostOptions, parts: 
   let { config } = setting
   let switchedOff = setting.providers.problems
 
-  const telemetry = await openTelemetry(config, env, logRequests)
+  const telemetry = await openTelemetry(config, env, log?.logger)
   parts.defer(() => telemetry.close())
   const seed = (systemClock.wallMs() & 0x7fffffff) >>> 0
   const eventLog = config.eventLog === undefined ? undefined : openEventLog(config.eventLog, seed)
@@ -96,12 +104,16 @@ async function build({ configFile, env, say, logRequests }: HostOptions, parts: 
     observer: telemetry.observer,
     ...(setting.tls && { tls: setting.tls }),
     ...(eventLog && { eventLog }),
-    onEndpointState: (endpoint, state) => telemetry.endpointState(endpoint, state),
+    onEndpointState: (endpoint, state) => {
+      telemetry.endpointState(endpoint, state)
+      endpointState(endpoint, state)
+    },
     onProviderState: (provider, problem) => {
       // Said before, with what to do.
       if (switchedOff.some((one) => one.provider === provider)) return
       say(problem === undefined ? `${provider} answers` : `warning: ${provider} is left out for now: ${problem}`)
     },
+    onBug: bug,
   })
   parts.defer(() => gateway.stop())
   telemetry.watch(gateway, storage)

@@ -1,4 +1,4 @@
-import { pino } from 'pino'
+import { type Logger, pino } from 'pino'
 import { optionalModule } from '../adapters/providers/optional-module.ts'
 import type { Storage } from '../adapters/storage/storage.ts'
 import type { Config } from '../config/config.ts'
@@ -8,6 +8,7 @@ import { Metrics } from '../gateway/metrics.ts'
 import { startMetricsServer } from '../gateway/metrics-server.ts'
 import type { Observer } from '../gateway/observer.ts'
 import { RequestLog } from '../gateway/request-log.ts'
+import { systemClock } from './clock.ts'
 
 export interface Telemetry {
   readonly observer: Observer
@@ -19,25 +20,21 @@ export interface Telemetry {
   close(): Promise<void>
 }
 
-/** Metrics always (unless `metrics: off`), the log where a level asks for it, traces where an OTLP endpoint is set. */
+/** Metrics always (unless `metrics: off`), each request in `log` where there is one, traces where an OTLP endpoint is set. */
 export async function openTelemetry(
   config: Config,
   env: Readonly<Record<string, string | undefined>>,
-  logRequests: boolean,
+  log: Logger | undefined,
 ): Promise<Telemetry> {
   const metrics = new Metrics()
   const server = config.metrics === 'off' ? undefined : await startMetricsServer(config.metrics, () => metrics.render())
-  const observers: Observer[] = [metrics]
-  // A person at a terminal is not shown a line for each request; a log collector is.
-  if (logRequests && config.log.level !== 'silent')
-    observers.push(
-      new RequestLog(
-        pino({ level: config.log.level, base: null }, pino.destination({ dest: 1, minLength: 4_096, sync: false })),
-      ),
-    )
   const otlpEndpoint = config.telemetry.otlpEndpoint ?? env['OTEL_EXPORTER_OTLP_ENDPOINT']
-  const tracing = otlpEndpoint === undefined ? undefined : await openTracing(otlpEndpoint)
-  if (tracing !== undefined) observers.push(tracing.observer)
+  const tracing = otlpEndpoint ? await openTracing(otlpEndpoint) : undefined
+  const observers: Observer[] = [
+    metrics,
+    ...(log === undefined ? [] : [new RequestLog(log)]),
+    ...(tracing === undefined ? [] : [tracing.observer]),
+  ]
   return {
     observer: observers.length === 1 ? metrics : all(observers),
     metricsUrl: config.metrics === 'off' ? undefined : `http://${config.metrics.host}:${server?.port}/metrics`,
@@ -47,6 +44,32 @@ export async function openTelemetry(
       metrics.close()
       await server?.close()
       await tracing?.close()
+    },
+  }
+}
+
+export interface Log {
+  readonly logger: Logger
+  close(): void
+}
+
+/** What is written within this time goes out together: a write for each request would cost more than the request. */
+const flushEveryMs = 1_000
+
+/** Lines of JSON on stdout. A reader that goes away, or falls behind for good, does not stop the service. */
+export function openLog(level: string): Log {
+  const destination = pino.destination({ dest: 1, minLength: 8_192, maxLength: 16 * 1024 * 1024, sync: false })
+  destination.on('error', () => {})
+  const timer = setInterval(() => destination.flush(() => {}), flushEveryMs).unref()
+  return {
+    logger: pino({ level, base: null, formatters: { level: (label) => ({ level: label }) } }, destination),
+    close() {
+      clearInterval(timer)
+      try {
+        destination.flushSync()
+      } catch {
+        // The reader has gone.
+      }
     },
   }
 }
@@ -65,11 +88,14 @@ function all(observers: readonly Observer[]): Observer {
     streamClosed: () => {
       for (const observer of observers) observer.streamClosed()
     },
-    finished: (summary) => {
-      for (const observer of observers) observer.finished(summary)
+    finished: (...args) => {
+      for (const observer of observers) observer.finished(...args)
     },
   }
 }
+
+/** A collector that does not answer does not hold up the end of the process for longer. */
+const shutdownMs = 3_000
 
 async function openTracing(otlpEndpoint: string): Promise<{ readonly observer: Observer; close(): Promise<void> }> {
   const [{ BasicTracerProvider, BatchSpanProcessor }, { OTLPTraceExporter }, { resourceFromAttributes }, { Tracing }] =
@@ -88,5 +114,11 @@ async function openTracing(otlpEndpoint: string): Promise<{ readonly observer: O
       new BatchSpanProcessor(new OTLPTraceExporter({ url: `${otlpEndpoint.replace(/\/+$/, '')}/v1/traces` })),
     ],
   })
-  return { observer: new Tracing(provider.getTracer('spillway')), close: () => provider.shutdown() }
+  return {
+    observer: new Tracing(provider.getTracer('spillway'), systemClock),
+    async close() {
+      const late = new Promise<void>((resolve) => setTimeout(resolve, shutdownMs).unref())
+      await Promise.race([provider.shutdown().catch(() => {}), late])
+    },
+  }
 }

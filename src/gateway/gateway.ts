@@ -32,6 +32,8 @@ export interface GatewayOptions {
   readonly onEndpointState?: (endpoint: EndpointId, state: EndpointHealth) => void
   /** A provider cannot be reached (with the problem in words), or can again. */
   readonly onProviderState?: (provider: string, problem: string | undefined) => void
+  /** Something was thrown that nobody foresaw. What it holds may be private. */
+  readonly onBug?: (requestId: string, thrown: unknown) => void
 }
 
 /** The data plane: listens, decides through the core, relays, and keeps going through reloads until it is drained. */
@@ -87,6 +89,7 @@ export class Gateway {
       scheduler: this.#scheduler,
       prober: this.#prober,
       lifecycle: this.#lifecycle,
+      onBug: (requestId, thrown) => options.onBug?.(requestId, thrown),
     })
     this.#installPlane(this.#plane)
   }

@@ -2,15 +2,19 @@ import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { EndpointHealth } from '../core/events.ts'
 import type { Failure } from '../core/failure.ts'
 import type { Gateway } from './gateway.ts'
+import { genAiBounds, genAiOperation } from './gen-ai.ts'
 import type { Observer, RequestSummary } from './observer.ts'
 import type { ServedEndpoint } from './plane.ts'
-import { Counter, type Family, Gauge, Histogram } from './prometheus.ts'
+import { Counter, type Family, Histogram, Reading } from './prometheus.ts'
 
-const secondsBounds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30, 60, 120, 300]
 const overheadBounds = [0.0005, 0.001, 0.002, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 1]
 const healths: readonly EndpointHealth[] = ['open', 'ejected', 'probing', 'down']
 
-/** What `/metrics` says. Labels come from the configuration, never from callers, so their number is bounded. */
+/**
+ * What `/metrics` says: by the names of OpenTelemetry's conventions where they have one, else by our own. Every label
+ * comes from the configuration or from a fixed list, never from a caller, so the number of series is bounded; there is
+ * none of tenants or keys, whose number is not. What those used is in the ledger.
+ */
 export class Metrics implements Observer {
   readonly #requests = new Counter('spillway_requests_total', 'Requests that ended, by what the caller saw.', [
     'model',
@@ -27,32 +31,44 @@ export class Metrics implements Observer {
   readonly #tokens = new Counter('spillway_tokens_total', 'Tokens settled.', ['model', 'endpoint', 'kind'])
   readonly #cost = new Counter('spillway_cost_usd_total', 'Cost settled, US dollars.', ['model', 'endpoint'])
   readonly #retriesSeen = new Counter('spillway_client_retries_total', 'Requests that a client says are retries.')
-  readonly #ejections = new Counter(
+  readonly #endpointChanges = new Counter(
     'spillway_endpoint_changes_total',
     'Changes of an endpoint between open, ejected, probing and down.',
     ['endpoint', 'state'],
   )
-  readonly #firstByte = new Histogram(
-    'spillway_first_byte_seconds',
-    'From arrival to the first byte given to the caller.',
-    ['model'],
-    secondsBounds,
-  )
   readonly #duration = new Histogram(
-    'spillway_request_seconds',
-    'From arrival to the end of the answer.',
-    ['model'],
-    secondsBounds,
+    'gen_ai_server_request_duration_seconds',
+    'From the arrival of a request to the end of its answer, refused ones included.',
+    ['gen_ai_operation_name', 'gen_ai_request_model', 'error_type'],
+    genAiBounds.requestSeconds,
+  )
+  readonly #firstToken = new Histogram(
+    'gen_ai_server_time_to_first_token_seconds',
+    'From the arrival of a request to the first byte of its streamed answer.',
+    ['gen_ai_operation_name', 'gen_ai_request_model'],
+    genAiBounds.timeToFirstTokenSeconds,
+  )
+  readonly #perToken = new Histogram(
+    'gen_ai_server_time_per_output_token_seconds',
+    'Of streamed answers that came whole: time after the first token, by tokens after the first.',
+    ['gen_ai_operation_name', 'gen_ai_request_model'],
+    genAiBounds.timePerOutputTokenSeconds,
+  )
+  readonly #tokensEach = new Histogram(
+    'gen_ai_client_token_usage',
+    'Tokens of one request.',
+    ['gen_ai_operation_name', 'gen_ai_request_model', 'gen_ai_token_type'],
+    genAiBounds.tokens,
   )
   readonly #overhead = new Histogram(
     'spillway_overhead_seconds',
-    'Our own share of the time to the first byte.',
+    'Our own share of the time to the first byte of a streamed answer.',
     ['model'],
     overheadBounds,
   )
   readonly #loop = monitorEventLoopDelay({ resolution: 10 })
   #streams = 0
-  #gauges: Family[] = []
+  #readings: Family[] = []
 
   attemptStarted(): void {}
 
@@ -75,47 +91,57 @@ export class Metrics implements Observer {
   }
 
   endpointState(endpointId: string, state: EndpointHealth): void {
-    this.#ejections.add(1, endpointId, state)
+    this.#endpointChanges.add(1, endpointId, state)
   }
 
-  finished({
-    model = '',
-    plan = '',
-    status,
-    state,
-    endpoint,
-    tokens,
-    nanoUsd,
-    durationMs,
-    firstByteMs,
-    overheadMs,
-    retryCount,
-  }: RequestSummary): void {
-    this.#requests.add(1, model, plan, String(status), state)
-    if (retryCount > 0) this.#retriesSeen.add(1)
-    if (firstByteMs !== undefined) this.#firstByte.observe(firstByteMs / 1_000, model)
+  finished(summary: RequestSummary): void {
+    const {
+      model,
+      plan = '',
+      status,
+      state,
+      code = '',
+      endpoint,
+      tokens,
+      durationMs,
+      firstByteMs,
+      overheadMs,
+    } = summary
+    this.#requests.add(1, model ?? '', plan, String(status), state)
+    if (summary.retryCount > 0) this.#retriesSeen.add(1)
+    // Without a known model it was refused before anything was to be timed.
+    if (model === undefined) return
+    const operation = genAiOperation(summary.operation)
+    this.#duration.observe(durationMs / 1_000, operation, model, code)
     if (overheadMs !== undefined) this.#overhead.observe(overheadMs / 1_000, model)
-    if (state !== 'refused') this.#duration.observe(durationMs / 1_000, model)
+    if (firstByteMs !== undefined && summary.stream) {
+      this.#firstToken.observe(firstByteMs / 1_000, operation, model)
+      if (state === 'ok' && tokens !== undefined && tokens.output > 1)
+        this.#perToken.observe((durationMs - firstByteMs) / 1_000 / (tokens.output - 1), operation, model)
+    }
     if (tokens === undefined || endpoint === undefined) return
+    this.#tokensEach.observe(tokens.input, operation, model, 'input')
+    this.#tokensEach.observe(tokens.output, operation, model, 'output')
     this.#tokens.add(tokens.input - tokens.cachedInput, model, endpoint.id, 'input')
     this.#tokens.add(tokens.cachedInput, model, endpoint.id, 'cached_input')
     this.#tokens.add(tokens.output, model, endpoint.id, 'output')
-    this.#cost.add(nanoUsd / 1e9, model, endpoint.id)
+    this.#cost.add(summary.nanoUsd / 1e9, model, endpoint.id)
   }
 
   /** Adds what is read from the running gateway each time it is asked. */
   watch(gateway: Gateway, journalHealthy: () => boolean): void {
     this.#loop.enable()
-    const one = (name: string, help: string, read: () => number) => new Gauge(name, help, [], () => [[[], read()]])
+    const one = (name: string, help: string, read: () => number) =>
+      new Reading('gauge', name, help, [], () => [[[], read()]])
     const perEndpoint = (
       name: string,
       help: string,
       read: (endpoint: ReturnType<Gateway['snapshot']>['endpoints'][number]) => number,
     ) =>
-      new Gauge(name, help, ['endpoint'], () =>
+      new Reading('gauge', name, help, ['endpoint'], () =>
         gateway.snapshot().endpoints.map((endpoint) => [[endpoint.endpointId], read(endpoint)] as const),
       )
-    this.#gauges = [
+    this.#readings = [
       one(
         'spillway_open_requests',
         'Requests between their body and the end of their answer.',
@@ -136,7 +162,7 @@ export class Metrics implements Observer {
         'Expected time to the first token.',
         ({ firstTokenMs }) => firstTokenMs / 1_000,
       ),
-      new Gauge('spillway_endpoint_state', '1 for the state an endpoint is in.', ['endpoint', 'state'], () =>
+      new Reading('gauge', 'spillway_endpoint_state', '1 for the state an endpoint is in.', ['endpoint', 'state'], () =>
         gateway
           .snapshot()
           .endpoints.flatMap(({ endpointId, health }) =>
@@ -153,9 +179,9 @@ export class Metrics implements Observer {
         },
       ),
       one('process_resident_memory_bytes', 'Resident memory.', () => process.memoryUsage.rss()),
-      one('process_cpu_seconds_total', 'CPU time used.', () => {
+      new Reading('counter', 'process_cpu_seconds_total', 'CPU time used.', [], () => {
         const { user, system } = process.cpuUsage()
-        return (user + system) / 1e6
+        return [[[], (user + system) / 1e6]]
       }),
     ]
   }
@@ -171,11 +197,13 @@ export class Metrics implements Observer {
       this.#tokens,
       this.#cost,
       this.#retriesSeen,
-      this.#ejections,
-      this.#firstByte,
+      this.#endpointChanges,
       this.#duration,
+      this.#firstToken,
+      this.#perToken,
+      this.#tokensEach,
       this.#overhead,
-      ...this.#gauges,
+      ...this.#readings,
     ]
     return families.map((family) => family.render()).join('')
   }

@@ -30,10 +30,20 @@ export interface RequestSummary {
   readonly retryCount: number
 }
 
+/** What is known of a request while it runs. Nothing of it is kept by an observer but what it reads at once. */
+export interface ObservedRequest {
+  readonly id: string
+  readonly operation: string
+  /** By the clock that never jumps. */
+  readonly arrivedMs: number
+  readonly body: { readonly stream: boolean }
+  readonly exchange: { header(name: string): string | undefined }
+}
+
 /** Is told what happened; never asked what to do. Calls are on the hot path: cheap, and they never throw. */
 export interface Observer {
   /** A try begins. */
-  attemptStarted(requestId: string, endpoint: ServedEndpoint, number: number, traceparent: string | undefined): void
+  attemptStarted(request: ObservedRequest, endpoint: ServedEndpoint, number: number): void
   /** A try ended; `failure` where it failed. */
   attemptEnded(
     requestId: string,
@@ -43,5 +53,6 @@ export interface Observer {
   ): void
   streamOpened(): void
   streamClosed(): void
-  finished(summary: RequestSummary): void
+  /** `request` is absent where it was refused before it was read. */
+  finished(summary: RequestSummary, request?: ObservedRequest): void
 }

@@ -49,18 +49,21 @@ export class Counter implements Family {
 }
 
 /** Read when asked: `read` gives label values and a number for each series. */
-export class Gauge implements Family {
+export class Reading implements Family {
+  readonly #type: 'gauge' | 'counter'
   readonly #name: string
   readonly #help: string
   readonly #labels: Labels
   readonly #read: () => Iterable<readonly [labels: Labels, value: number]>
 
   constructor(
+    type: 'gauge' | 'counter',
     name: string,
     help: string,
     labels: Labels,
     read: () => Iterable<readonly [labels: Labels, value: number]>,
   ) {
+    this.#type = type
     this.#name = name
     this.#help = help
     this.#labels = labels
@@ -68,7 +71,7 @@ export class Gauge implements Family {
   }
 
   render(): string {
-    let text = header(this.#name, this.#help, 'gauge')
+    let text = header(this.#name, this.#help, this.#type)
     for (const [labels, value] of this.#read()) text += `${series(this.#name, this.#labels, labels)} ${value}\n`
     return text
   }

@@ -191,12 +191,7 @@ export class Relay implements Dispatchable, AnswerSink {
     const pieces = bodyFor(body, endpoint.upstreamModel)
     let bodyBytes = 0
     for (const piece of pieces) bodyBytes += piece.length
-    this.#house.observer.attemptStarted(
-      this.#request.id,
-      endpoint,
-      current.attempt.number,
-      this.#request.exchange.header('traceparent'),
-    )
+    this.#house.observer.attemptStarted(this.#request, endpoint, current.attempt.number)
     this.#away()
     current.exchange = provider.send(
       {
@@ -493,7 +488,7 @@ export class Relay implements Dispatchable, AnswerSink {
     code: string | undefined,
   ): void {
     const { id, operation, caller, body, arrivedMs, exchange } = this.#request
-    this.#house.observer.finished({
+    const summary = {
       requestId: id,
       operation,
       tenant: caller.tenant.id,
@@ -513,7 +508,8 @@ export class Relay implements Dispatchable, AnswerSink {
       firstByteMs: this.#firstByteMs,
       overheadMs: this.#overheadMs,
       retryCount: retryCountOf(exchange),
-    })
+    }
+    this.#house.observer.finished(summary, this.#request)
   }
 
   // ---- records --------------------------------------------------------------------------------------------------

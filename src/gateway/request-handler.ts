@@ -26,6 +26,8 @@ export interface RequestHandlerOptions {
   readonly scheduler: Scheduler
   readonly prober: Prober
   readonly lifecycle: Lifecycle
+  /** Something was thrown that nobody foresaw. What it holds may be private. */
+  readonly onBug: (requestId: string, thrown: unknown) => void
 }
 
 /** One request while it is decided what becomes of it. */
@@ -141,7 +143,9 @@ export class RequestHandler {
     try {
       serve()
     } catch (thrown) {
-      this.#refuse(incoming, thrown instanceof SpillwayError ? thrown : internalError(thrown))
+      if (thrown instanceof SpillwayError) return this.#refuse(incoming, thrown)
+      this.#options.onBug(incoming.id, thrown)
+      this.#refuse(incoming, internalError(thrown))
     }
   }
 
@@ -258,7 +262,6 @@ function sendJson({ id, exchange }: Incoming, status: number, value: unknown): v
 }
 
 function internalError(thrown: unknown): SpillwayError {
-  process.emitWarning(thrown instanceof Error ? thrown : String(thrown))
   return new SpillwayError(
     'internal_error',
     'something went wrong here; the operator can find this request by its id',

@@ -22,7 +22,7 @@ export class GatewayProcess {
     this.#env = env
   }
 
-  /** `yaml` is the configuration without `listen`, `metrics` and `dataDir`, which are added. */
+  /** `yaml` is the configuration without `listen` and `dataDir`, which are added. Without `metrics` they are off. */
   static async start(yaml: string, env: Record<string, string> = {}): Promise<GatewayProcess> {
     const gateway = new GatewayProcess(await freePort(), env)
     gateway.configure(yaml)
@@ -44,7 +44,8 @@ export class GatewayProcess {
   }
 
   configure(yaml: string): void {
-    const own = `listen: { host: 127.0.0.1, port: ${this.port} }\nmetrics: off\ndataDir: ./data\n`
+    const metrics = /^metrics:/m.test(yaml) ? '' : 'metrics: off\n'
+    const own = `listen: { host: 127.0.0.1, port: ${this.port} }\n${metrics}dataDir: ./data\n`
     writeFileSync(this.configFile, own + yaml)
   }
 
@@ -71,10 +72,16 @@ export class GatewayProcess {
   /** Ends the process; resolves with its exit code, or null where a signal ended it. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
     const child = this.#child
-    if (child === undefined || child.exitCode !== null) return child?.exitCode ?? null
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null
     const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
     child.kill(signal)
     return ended
+  }
+
+  /** Closes our ends of its stdout and stderr, as a log collector that dies. */
+  stopReading(): void {
+    this.#child?.stdout?.destroy()
+    this.#child?.stderr?.destroy()
   }
 
   signal(signal: NodeJS.Signals): void {
