@@ -48,6 +48,7 @@ export async function withData<T>(
     retentionDays: Number.POSITIVE_INFINITY,
     clock: systemClock,
     onFatal: (reason) => terminal.err(reason),
+    say: (line) => terminal.err(line),
   })
   try {
     if (config !== undefined && configFile !== undefined) {

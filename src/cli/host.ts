@@ -65,6 +65,7 @@ async function build(options: HostOptions, parts: AsyncDisposableStack): Promise
     retentionDays: started.journal.retentionDays,
     clock: systemClock,
     onFatal: failure.resolve,
+    say,
   })
   parts.defer(() => storage.close())
   storage.journal.onHealthChange((healthy, reason) =>

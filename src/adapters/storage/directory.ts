@@ -1,12 +1,15 @@
 import { createHmac, randomBytes } from 'node:crypto'
-import { existsSync, readFileSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, fsyncSync, openSync, readFileSync, writeSync } from 'node:fs'
+import path from 'node:path'
 import type { DatabaseSync } from 'node:sqlite'
 import type { TenantLimits } from '../../config/config.ts'
 import { SpillwayError } from '../../core/spillway-error.ts'
+import { syncDirectory } from './disk.ts'
 import type { Directory, KeyRow, TenantRow } from './storage.ts'
 
 const keyPrefix = 'sk-spw-'
 const keyBytes = 32
+const pepperBytes = 32
 
 /** Tenants and keys: those of the database and those of the configuration file. */
 export class SqliteDirectory implements Directory {
@@ -25,9 +28,11 @@ export class SqliteDirectory implements Directory {
         throw new Error(
           `${pepperFile} is missing, and without it no key of the database works; restore it from a backup`,
         )
-      writeFileSync(pepperFile, randomBytes(32), { mode: 0o600 })
+      makePepper(pepperFile)
     }
     this.#pepper = readFileSync(pepperFile)
+    if (this.#pepper.length < pepperBytes)
+      throw new Error(`${pepperFile} is cut short, and without it no key works; restore it from a backup`)
   }
 
   tenants(): readonly TenantRow[] {
@@ -36,10 +41,7 @@ export class SqliteDirectory implements Directory {
   }
 
   keys(): readonly KeyRow[] {
-    const rows = this.#database
-      .prepare('select * from keys order by created_wall_ms, id')
-      .all() as unknown as KeyTableRow[]
-    return [...this.#fileKeys, ...rows.map(keyRow)]
+    return [...this.#fileKeys, ...this.#databaseKeys()]
   }
 
   addTenant(tenant: TenantRow): void {
@@ -125,6 +127,17 @@ export class SqliteDirectory implements Directory {
         `the tenant ${clash.id} of the configuration file stands in the database too; rename one of them`,
       )
     }
+    const owners = new Map(this.#databaseKeys().map(({ digest, tenant }) => [digest, tenant]))
+    for (const { digest, tenant, label } of keys) {
+      const owner = owners.get(digest)
+      if (owner !== undefined) {
+        throw new SpillwayError(
+          'invalid_request',
+          `the key ${label} of the tenant ${tenant} in the configuration file is a key of ${owner} already; give each its own`,
+        )
+      }
+      owners.set(digest, tenant)
+    }
     this.#fileTenants = tenants
     this.#fileKeys = keys
     this.#changed()
@@ -134,9 +147,26 @@ export class SqliteDirectory implements Directory {
     this.#listeners.push(listener)
   }
 
+  #databaseKeys(): KeyRow[] {
+    const rows = this.#database.prepare('select * from keys order by created_wall_ms, id').all()
+    return (rows as unknown as KeyTableRow[]).map(keyRow)
+  }
+
   #changed(): void {
     for (const listener of this.#listeners) listener()
   }
+}
+
+/** On the disk before any key is: a power cut must not leave keys without it. */
+function makePepper(file: string): void {
+  const fd = openSync(file, 'wx', 0o600)
+  try {
+    writeSync(fd, randomBytes(pepperBytes))
+    fsyncSync(fd)
+  } finally {
+    closeSync(fd)
+  }
+  syncDirectory(path.dirname(file))
 }
 
 /** Names a key in the ledger: stable, and telling nothing that the digest does not. */

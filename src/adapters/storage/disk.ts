@@ -1,3 +1,4 @@
+import { randomBytes } from 'node:crypto'
 import fs from 'node:fs'
 import path from 'node:path'
 
@@ -27,12 +28,11 @@ const { O_DSYNC, O_RDWR, O_CREAT } = fs.constants
 export const realDisk: Disk = {
   create(file) {
     const fd = fs.openSync(file, O_RDWR | O_CREAT | (O_DSYNC ?? 0), 0o600)
-    // The name of a new file is safe only once its directory is.
-    const dir = fs.openSync(path.dirname(file), 'r')
     try {
-      fs.fsyncSync(dir)
-    } finally {
-      fs.closeSync(dir)
+      syncDirectory(path.dirname(file))
+    } catch (error) {
+      fs.closeSync(fd)
+      throw error
     }
     return {
       write(bytes, position, done) {
@@ -56,7 +56,8 @@ export const realDisk: Disk = {
     if (fs.existsSync(file) && fs.statSync(file).size === bytes) return
     const fd = fs.openSync(file, 'w', 0o600)
     try {
-      const block = Buffer.alloc(1024 * 1024)
+      // Not zeroes, for which some file systems take no room.
+      const block = randomBytes(1024 * 1024)
       for (let at = 0; at < bytes; at += block.length) fs.writeSync(fd, block, 0, Math.min(block.length, bytes - at))
     } finally {
       fs.closeSync(fd)
@@ -65,4 +66,16 @@ export const realDisk: Disk = {
   release(file) {
     fs.rmSync(file, { force: true })
   },
+}
+
+/** The name of a new file is safe only once its directory is. */
+export function syncDirectory(dir: string): void {
+  // Windows has no such thing: there it is safe with the file.
+  if (process.platform === 'win32') return
+  const fd = fs.openSync(dir, 'r')
+  try {
+    fs.fsyncSync(fd)
+  } finally {
+    fs.closeSync(fd)
+  }
 }

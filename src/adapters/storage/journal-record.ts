@@ -10,10 +10,21 @@ export const markWindowTokens = 64
 /** Where the token count comes from: the vendor's word, our own count, or a recovery from the last mark. */
 export type TokenSource = 'upstream' | 'counted' | 'recovered'
 
+/** Nano-dollars per token. */
+export interface NanoPrices {
+  readonly input: number
+  readonly cachedInput: number
+  readonly output: number
+}
+
+/** What tokens cost by the prices that were written down with their attempt. */
+export function attemptCostNanoUsd({ input, cachedInput, output }: TokenCount, prices: NanoPrices): number {
+  return Math.round((input - cachedInput) * prices.input + cachedInput * prices.cachedInput + output * prices.output)
+}
+
 /**
  * The journal's events (docs/reference/journal.md). `seq` and the checksum are added by the journal. `wallMs` is
- * information for people; order is by `seq` alone. Money is in integer micro-dollars ×1000 (1e-9 USD), so that sums
- * are exact.
+ * information for people; order is by `seq` alone. Money is in whole nano-dollars, so that sums are exact.
  */
 export type JournalRecord =
   | {
@@ -45,8 +56,8 @@ export type JournalRecord =
       readonly subProcessor: string
       readonly country: string
       readonly upstreamModel: string
-      /** Nano-dollars per token, of this endpoint at this time; null where no price is known. */
-      readonly prices: { readonly input: number; readonly cachedInput: number; readonly output: number } | null
+      /** Of this endpoint at this time; null where no price is known. */
+      readonly prices: NanoPrices | null
     }
   | {
       /** At most this many output tokens have been handed to the caller. Written before they are. */

@@ -8,8 +8,11 @@ import type { Journal } from './storage.ts'
 /** Room below which nothing is admitted any more, and above which it is again. */
 const freeBytesMin = 64 * 1024 * 1024
 const freeBytesEnough = 96 * 1024 * 1024
-/** Given up when the disk is full, so that what is open can still settle: about 60,000 settlements. */
-const ballastBytes = 16 * 1024 * 1024
+/**
+ * Given up when the disk is full, so that what is open can still settle: 20,000 answers of a thousand tokens each, with
+ * their marks and settlements.
+ */
+const ballastBytes = 64 * 1024 * 1024
 const lookAtDiskMs = 1_000
 const writeAgainMs = 250
 
@@ -50,6 +53,7 @@ export class FileJournal implements Journal {
   #scheduled = false
   #full = false
   #lowOnRoom = false
+  #closing = false
   #fatal: Error | undefined
   #idle: (() => void)[] = []
 
@@ -68,11 +72,6 @@ export class FileJournal implements Journal {
 
   get healthy(): boolean {
     return !this.#full && !this.#lowOnRoom && this.#fatal === undefined
-  }
-
-  /** The number of the last record appended. */
-  get lastSeq(): number {
-    return this.#seq
   }
 
   onHealthChange(listener: (healthy: boolean, reason: string) => void): void {
@@ -101,6 +100,7 @@ export class FileJournal implements Journal {
 
   async close(): Promise<void> {
     clearInterval(this.#diskTimer)
+    this.#closing = true
     if (this.#writing || this.#scheduled) await new Promise<void>((resolve) => this.#idle.push(resolve))
     this.#file.close()
   }
@@ -115,8 +115,8 @@ export class FileJournal implements Journal {
     this.#entries = []
     this.#waiting = []
     this.#put(bytes, () => {
-      this.#options.onDurable(entries)
       const error = this.#fatal
+      if (error === undefined) this.#options.onDurable(entries)
       for (const durable of waiting) durable(error)
       if (this.#position >= this.#options.segmentBytesMax && this.#fatal === undefined) this.#rotate()
       this.#writing = false
@@ -138,40 +138,43 @@ export class FileJournal implements Journal {
   }
 
   #writeFailed(error: NodeJS.ErrnoException, bytes: Buffer, done: () => void): void {
-    if (error.code === 'ENOSPC' || error.code === 'EDQUOT') {
+    const noRoom = error.code === 'ENOSPC' || error.code === 'EDQUOT'
+    // Who closes cannot wait for room: what was not acknowledged is settled at the next start.
+    if (noRoom && !this.#closing) {
       this.#options.disk.release(this.#ballast)
+      // The room of the ballast is for what is open: until there is more, nothing is admitted.
+      this.#lowOnRoom = true
+      // At once after the ballast was given up, then now and then.
+      setTimeout(() => this.#put(bytes, done), this.#full ? writeAgainMs : 0)
       this.#setFull(true, `the disk of ${this.#options.dir} is full`)
-      setTimeout(() => this.#put(bytes, done), this.#writeAgainMs())
       return
     }
     // After a failed sync nobody knows what the disk holds (fsyncgate, 2018): writing on could lose what was promised.
     this.#fatal = new Error(`the journal cannot be written: ${error.message}`)
     this.#tellHealth(this.#fatal.message)
-    this.#options.onFatal(this.#fatal.message)
+    if (!noRoom) this.#options.onFatal(this.#fatal.message)
     done()
   }
 
-  /** At once after the ballast was given up, then now and then. */
-  #writeAgainMs(): number {
-    const first = !this.#triedAgain
-    this.#triedAgain = true
-    return first ? 0 : writeAgainMs
-  }
-
-  #triedAgain = false
-
   #rotate(): void {
+    const firstSeq = this.#entries[0]?.seq ?? this.#seq + 1
+    let next: DiskFile
+    try {
+      next = this.#options.disk.create(segmentFile(this.#options.dir, firstSeq))
+    } catch {
+      // Without room or descriptors for another file the old one grows on; tried again after the next write.
+      return
+    }
     this.#file.close()
+    this.#file = next
     this.#position = 0
     // Records that were appended meanwhile carry on the old segment's checksum: theirs is made anew.
     this.#crc = 0
-    const firstSeq = this.#entries[0]?.seq ?? this.#seq + 1
     this.#lines = this.#entries.map(({ seq, record }) => {
       const { line, crc } = encodeLine(seq, record, this.#crc)
       this.#crc = crc
       return line
     })
-    this.#file = this.#options.disk.create(segmentFile(this.#options.dir, firstSeq))
   }
 
   async #lookAtDisk(): Promise<void> {
@@ -199,7 +202,6 @@ export class FileJournal implements Journal {
   }
 
   #setFull(full: boolean, reason: string): void {
-    if (!full) this.#triedAgain = false
     if (this.#full === full) return
     this.#full = full
     this.#tellHealth(reason)

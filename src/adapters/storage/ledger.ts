@@ -1,16 +1,18 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import type { TokenCount } from '../../core/request.ts'
-import type { SettleState, TokenSource } from './journal-record.ts'
+import { attemptCostNanoUsd, type SettleState, type TokenSource } from './journal-record.ts'
 import type { Ended, OpenRequest } from './open-requests.ts'
-import type { Ledger, UsageQuery, UsageRow, UsageSum } from './storage.ts'
+import type { AccountBalance, Ledger, UsageQuery, UsageRow, UsageSum } from './storage.ts'
 
 const requestColumns =
-  'id, seq, wall_ms, tenant, key_id, plan, model, operation, stream, state, source, input_tokens, cached_input_tokens, output_tokens, nano_usd, attempts, endpoint, sub_processor, country, status, code, first_byte_ms, duration_ms, policy_version, register_version, price_version'
+  'id, seq, wall_ms, tenant, key_id, plan, model, operation, stream, state, source, input_tokens, cached_input_tokens, output_tokens, nano_usd, attempts, endpoint, sub_processor, country, status, code, first_byte_ms, duration_ms, policy_version, register_version, price_version, hold_nano_usd'
 const attemptColumns =
-  'id, n, seq, wall_ms, endpoint, sub_processor, country, upstream_model, failure, status, input_tokens, cached_input_tokens, output_tokens'
+  'id, n, seq, wall_ms, endpoint, sub_processor, country, upstream_model, failure, status, input_tokens, cached_input_tokens, output_tokens, nano_usd'
 
-function insert(table: string, columns: string): string {
-  return `insert or ignore into ${table} (${columns}) values (${columns.split(',').map(() => '?')})`
+/** A row that is there already stays as it is: what the journal says twice is written once. */
+function insert(table: string, columns: string, key: string): string {
+  const places = columns.split(',').map(() => '?')
+  return `insert into ${table} (${columns}) values (${places}) on conflict (${key}) do nothing`
 }
 
 const groupColumns = {
@@ -24,27 +26,34 @@ const groupColumns = {
   state: 'state',
 } as const
 
-/** Rows of the ledger database. Rows are keyed by request and attempt: writing one twice changes nothing. */
+/** Rows of the ledger database, keyed by request and attempt. */
 export class SqliteLedger implements Ledger {
-  readonly #database: DatabaseSync
   readonly #open: () => ReadonlyMap<string, OpenRequest>
-  readonly #insertRequest: StatementSync
-  readonly #insertAttempt: StatementSync
-  readonly #setCursor: StatementSync
+  #database: DatabaseSync
+  #statements: Statements
   #cursor: number
 
   /** `open` gives the requests that the journal holds and the ledger not yet. */
   constructor(database: DatabaseSync, open: () => ReadonlyMap<string, OpenRequest>) {
-    this.#database = database
     this.#open = open
-    this.#insertRequest = database.prepare(insert('requests', requestColumns))
-    this.#insertAttempt = database.prepare(insert('attempts', attemptColumns))
-    this.#setCursor = database.prepare("update progress set seq = ? where name = 'cursor'")
-    this.#cursor = (database.prepare("select seq from progress where name = 'cursor'").get() as { seq: number }).seq
+    this.#database = database
+    this.#statements = prepared(database)
+    this.#cursor = cursorOf(database)
   }
 
   get cursor(): number {
     return this.#cursor
+  }
+
+  get isEmpty(): boolean {
+    return this.#database.prepare('select 1 from requests limit 1').get() === undefined
+  }
+
+  /** Goes on with another database, which holds the same rows and more. */
+  moveTo(database: DatabaseSync): void {
+    this.#database = database
+    this.#statements = prepared(database)
+    this.#cursor = cursorOf(database)
   }
 
   /** Takes rows and the cursor in one transaction: both or neither. */
@@ -53,23 +62,21 @@ export class SqliteLedger implements Ledger {
     try {
       for (const one of ended) {
         if (one.kind === 'settled') this.#writeSettled(one)
-        else this.#insertRequest.run(...refusedRow(one))
+        else this.#statements.request.run(...refusedRow(one))
       }
-      this.#setCursor.run(cursor)
+      this.#statements.cursor.run(cursor)
       this.#database.exec('commit')
       this.#cursor = cursor
     } catch (error) {
-      this.#database.exec('rollback')
+      // On a full disk the database has ended the transaction itself.
+      if (this.#database.isTransaction) this.#database.exec('rollback')
       throw error
     }
   }
 
-  /** Forgets what the journal from `seq` on tells again. */
-  forget(fromSeq: number): void {
-    this.#database.exec(
-      `begin; delete from requests where seq >= ${fromSeq}; delete from attempts where seq >= ${fromSeq}; update progress set seq = ${fromSeq - 1} where name = 'cursor'; commit`,
-    )
-    this.#cursor = fromSeq - 1
+  /** Brings everything written onto the disk itself. Gives false where a reader stands in the way. */
+  sync(): boolean {
+    return this.#database.prepare('pragma wal_checkpoint(full)').get()?.['busy'] === 0
   }
 
   usage({ fromWallMs, toWallMs, tenant, groupBy }: UsageQuery): readonly UsageSum[] {
@@ -118,6 +125,13 @@ export class SqliteLedger implements Ledger {
       if (tenant === undefined || open.admit.tenant === tenant) yield openRow(open)
   }
 
+  accounts(): readonly AccountBalance[] {
+    const rows = this.#database
+      .prepare('select account, sum(nano_usd) / 1e9 as usd from entries group by account order by account')
+      .all()
+    return rows.map((row) => ({ account: String(row['account']), usd: Number(row['usd']) }))
+  }
+
   spentNanoUsd(by: 'tenant' | 'key', fromWallMs: number): ReadonlyMap<string, number> {
     const column = by === 'tenant' ? 'tenant' : 'key_id'
     // As a real number: a sum of money may pass what a safe integer holds, and its last digits do not matter here.
@@ -129,10 +143,10 @@ export class SqliteLedger implements Ledger {
     return new Map(rows.map((row) => [String(row['id']), Number(row['spent'])]))
   }
 
-  #writeSettled({ seq, request: { admit, attempts }, settle }: Ended & { kind: 'settled' }): void {
+  #writeSettled({ request: { seq, admit, attempts }, settle }: Ended & { kind: 'settled' }): void {
     const answered = attempts.find(({ record }) => record.n === settle.n)?.record
     const { tokens } = settle
-    this.#insertRequest.run(
+    this.#statements.request.run(
       admit.id,
       seq,
       admit.wallMs,
@@ -159,11 +173,12 @@ export class SqliteLedger implements Ledger {
       admit.policyVersion,
       admit.registerVersion,
       admit.priceVersion,
+      admit.holdNanoUsd,
     )
     for (const { record, outcome } of attempts) {
       const billed: TokenCount | null =
         record.n === settle.n && outcome === undefined ? tokens : (outcome?.tokens ?? null)
-      this.#insertAttempt.run(
+      this.#statements.attempt.run(
         record.id,
         record.n,
         seq,
@@ -177,6 +192,7 @@ export class SqliteLedger implements Ledger {
         billed?.input ?? null,
         billed?.cachedInput ?? null,
         billed?.output ?? null,
+        billed === null || record.prices === null ? null : attemptCostNanoUsd(billed, record.prices),
       )
     }
   }
@@ -211,7 +227,26 @@ function refusedRow({ seq, refuse }: Ended & { kind: 'refused' }): SQLInputValue
     0,
     0,
     '',
+    0,
   ]
+}
+
+interface Statements {
+  readonly request: StatementSync
+  readonly attempt: StatementSync
+  readonly cursor: StatementSync
+}
+
+function prepared(database: DatabaseSync): Statements {
+  return {
+    request: database.prepare(insert('requests', requestColumns, 'id')),
+    attempt: database.prepare(insert('attempts', attemptColumns, 'id, n')),
+    cursor: database.prepare("update progress set seq = ? where name = 'cursor'"),
+  }
+}
+
+function cursorOf(database: DatabaseSync): number {
+  return (database.prepare("select seq from progress where name = 'cursor'").get() as { seq: number }).seq
 }
 
 interface RequestRow {

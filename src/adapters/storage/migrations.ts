@@ -45,6 +45,22 @@ export const ledgerMigrations: Migrations = [
   `alter table attempts add column input_tokens integer;
    alter table attempts add column cached_input_tokens integer;
    alter table attempts add column output_tokens integer;`,
+  // Both sides of the books: what was held and charged for each request, what each attempt costs; rows are for good.
+  `alter table requests add column hold_nano_usd integer not null default 0;
+   alter table attempts add column nano_usd integer;
+   create view entries (id, n, wall_ms, account, nano_usd) as
+     select id, 0, wall_ms, 'tenant/' || tenant, nano_usd from requests where nano_usd <> 0
+     union all select id, 0, wall_ms, 'sales', -nano_usd from requests where nano_usd <> 0
+     union all select id, n, wall_ms, 'purchases', nano_usd from attempts where nano_usd <> 0
+     union all select id, n, wall_ms, 'vendor/' || sub_processor, -nano_usd from attempts where nano_usd <> 0;
+   create trigger requests_stay before update on requests
+     begin select raise(abort, 'rows of the ledger are not changed'); end;
+   create trigger requests_remain before delete on requests
+     begin select raise(abort, 'rows of the ledger are not deleted'); end;
+   create trigger attempts_stay before update on attempts
+     begin select raise(abort, 'rows of the ledger are not changed'); end;
+   create trigger attempts_remain before delete on attempts
+     begin select raise(abort, 'rows of the ledger are not deleted'); end;`,
 ]
 
 /** Brings a database to the newest version, each step in a transaction of its own. Throws where it is newer than that. */

@@ -24,7 +24,7 @@ export interface OpenRequest {
 
 /** A request that has ended, ready for the ledger. */
 export type Ended =
-  | { readonly kind: 'settled'; readonly seq: number; readonly request: OpenRequest; readonly settle: Settle }
+  | { readonly kind: 'settled'; readonly request: OpenRequest; readonly settle: Settle }
   | { readonly kind: 'refused'; readonly seq: number; readonly refuse: Refuse }
 
 /** Follows the journal and puts together what belongs to one request. Holds only what is open. */
@@ -65,7 +65,7 @@ export class OpenRequests {
         const request = this.#open.get(record.id)
         if (request === undefined) return undefined
         this.#open.delete(record.id)
-        return { kind: 'settled', seq, request, settle: record }
+        return { kind: 'settled', request, settle: record }
       }
       case 'refuse':
         return { kind: 'refused', seq, refuse: record }

@@ -2,12 +2,13 @@ import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import type { Clock } from '../../core/clock.ts'
 import type { JournalRecord } from './journal-record.ts'
 import { directoryMigrations, ledgerMigrations, migrate } from './migrations.ts'
 import { openStorage } from './open-storage.ts'
 import type { Storage, UsageRow } from './storage.ts'
-import { admitRecord, attemptRecord, settleRecord, temporaryDir } from './testing.ts'
+import { admitRecord, attemptRecord, plainDisk, settleRecord, temporaryDir } from './testing.ts'
 
 let place: ReturnType<typeof temporaryDir>
 let storage: Storage | undefined
@@ -21,13 +22,14 @@ afterEach(async () => {
 })
 
 const clock = { nowMs: () => 0, wallMs: () => 1_700_000_001_000 }
-const open = async (options: { segmentBytesMax?: number; retentionDays?: number } = {}) => {
+const open = async (options: { segmentBytesMax?: number; retentionDays?: number; clock?: Clock } = {}) => {
   storage = await openStorage({
     dataDir: place.dir,
     segmentBytesMax: 1 << 20,
     retentionDays: 35,
     clock,
     onFatal: () => {},
+    disk: plainDisk,
     ...options,
   })
   return storage
@@ -76,23 +78,6 @@ describe('the ledger', () => {
       },
     ])
     expect(store.ledger.spentNanoUsd('tenant', 0)).toEqual(new Map([['acme', 54_000]]))
-  })
-
-  test('is the same after it was thrown away and made again', async () => {
-    const store = await open({ segmentBytesMax: 65_536 })
-    for (let i = 0; i < 300; i++)
-      await append(store, admitRecord(`r${i}`), attemptRecord(`r${i}`), settleRecord(`r${i}`, i))
-    await append(store, admitRecord('open'))
-    await store.project()
-    const before = rows(store)
-    expect(
-      readdirSync(path.join(place.dir, 'journal')).filter((name) => name.endsWith('.ndjson')).length,
-    ).toBeGreaterThan(1)
-    expect(await store.rebuild()).toEqual({ requests: 300 })
-    expect(rows(store)).toEqual(before)
-    await append(store, attemptRecord('open'), settleRecord('open', 1))
-    await store.project()
-    expect(store.ledger.request('open')).toMatchObject({ state: 'ok', outputTokens: 1 })
   })
 
   test('loses nothing and doubles nothing wherever a crash cuts the history', async () => {
@@ -188,6 +173,74 @@ describe('the ledger', () => {
   })
 })
 
+describe('the journal', () => {
+  const journalFiles = () =>
+    readdirSync(path.join(place.dir, 'journal'))
+      .filter((name) => name.endsWith('.ndjson'))
+      .sort()
+      .map((name) => path.join(place.dir, 'journal', name))
+  const fill = async (store: Storage) => {
+    for (let i = 0; i < 300; i++)
+      await append(store, admitRecord(`r${i}`), attemptRecord(`r${i}`), settleRecord(`r${i}`))
+    await store.project()
+  }
+
+  test.each([
+    ['all of it', () => journalFiles(), /not whole: it ends with 0, but the ledger has read up to 900/],
+    ['its end', () => journalFiles().slice(-1), /not whole: it ends with \d+, but the ledger has read up to 900/],
+    ['a part', () => journalFiles().slice(-2, -1), undefined],
+  ])('of which %s is missing is not taken for whole', async (_what, missing, words) => {
+    const first = await open({ segmentBytesMax: 65_536 })
+    await fill(first)
+    await first.close()
+    storage = undefined
+    for (const file of missing()) rmSync(file)
+    // What is in the ledger already is not read again.
+    if (words === undefined) await open()
+    else await expect(open()).rejects.toThrow(words)
+    await (storage as Storage | undefined)?.close()
+    storage = undefined
+    for (const name of ['ledger.db', 'ledger.db-wal', 'ledger.db-shm'])
+      rmSync(path.join(place.dir, name), { force: true })
+    if (words === undefined) await expect(open()).rejects.toThrow(/not whole: \S+ begins with \d+, but \d+ is next/)
+  })
+
+  test('that begins after what the ledger has read is not taken for whole', async () => {
+    const first = await open({ segmentBytesMax: 65_536 })
+    await append(first, admitRecord('open'))
+    await fill(first)
+    await first.close()
+    storage = undefined
+    const [oldest] = journalFiles()
+    rmSync(oldest as string)
+    // The oldest segment held what was open, up to which alone the ledger has read.
+    await expect(open()).rejects.toThrow(/not whole/)
+  })
+
+  test('gives up segments that are old and in the ledger, and none that is needed', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    try {
+      const store = await open({ segmentBytesMax: 65_536, retentionDays: 0, clock: { ...clock, wallMs: Date.now } })
+      await append(store, admitRecord('open'), attemptRecord('open'))
+      await fill(store)
+      const before = journalFiles()
+      expect(before.length).toBeGreaterThan(2)
+      vi.advanceTimersByTime(60_000)
+      expect(journalFiles()).toEqual(before)
+      await append(store, settleRecord('open'))
+      await store.project()
+      vi.advanceTimersByTime(60_000)
+      expect(journalFiles()).toEqual(before.slice(-1))
+      expect(rows(store)).toHaveLength(301)
+      await store.close()
+      // The ledger alone has them now, and had them on the disk itself before they went.
+      expect(rows(await open())).toHaveLength(301)
+    } finally {
+      vi.useRealTimers()
+    }
+  })
+})
+
 describe('the data directory', () => {
   test('belongs to one process', async () => {
     await open()
@@ -210,8 +263,25 @@ describe('the data directory', () => {
         )
         writeFileSync(path.join(place.dir, 'pepper'), 'x'.repeat(32))
       }
+      if (name === 'ledger.db' && version >= 1) {
+        old.exec(`insert into requests values ('old', 1, 1700000000000, 'acme', 'k_1', 'api', 'chat', 'chat/completions', 1, 'ok',
+          'upstream', 11, 0, 7, 25000, 1, 'chat/own', 'self', 'NL', 200, null, 100, 499, 1, 1, 'config')`)
+        const billed = version >= 2 ? ', 11, 0, 7' : ''
+        old.exec(
+          `insert into attempts values ('old', 1, 1, 1700000000001, 'chat/own', 'self', 'NL', 'm', null, null${billed})`,
+        )
+        old.exec("update progress set seq = 0 where name = 'cursor'")
+      }
       old.close()
       const store = await open()
+      if (name === 'ledger.db' && version >= 1) {
+        expect(store.ledger.request('old')).toMatchObject({
+          tenant: 'acme',
+          outputTokens: 7,
+          nanoUsd: 25_000,
+          attempts: 1,
+        })
+      }
       if (name === 'spillway.db' && version === 1) {
         expect(store.directory.tenants()).toMatchObject([{ id: 'acme', countries: 'any', subProcessors: ['self'] }])
         expect(store.directory.keys()).toMatchObject([{ id: 'k_1', tenant: 'acme', revokedWallMs: null }])
@@ -257,6 +327,22 @@ describe('the directory', () => {
     expect(again.directory.tenants()).toEqual([{ ...tenant, tokensPerMinute: 5 }])
   })
 
+  test('does not open without the secret that its keys were made with', async () => {
+    const store = await open()
+    store.directory.addTenant(tenant)
+    store.directory.createKey('acme', '', {}, 1)
+    await store.close()
+    storage = undefined
+    const pepper = path.join(place.dir, 'pepper')
+    const whole = readFileSync(pepper)
+    writeFileSync(pepper, whole.subarray(0, 7))
+    await expect(open()).rejects.toThrow(/pepper is cut short/)
+    rmSync(pepper)
+    await expect(open()).rejects.toThrow(/pepper is missing/)
+    writeFileSync(pepper, whole)
+    await open()
+  })
+
   test('tells of each change, and of a key that was revoked', async () => {
     const store = await open()
     let changes = 0
@@ -279,6 +365,17 @@ describe('the directory', () => {
       ['acme', 'database'],
     ])
     expect(() => store.directory.addTenant({ ...tenant, id: 'other' })).toThrow(/already/)
+    const { row } = store.directory.createKey('acme', '', {}, 1)
+    const fileKey = { ...row, origin: 'file', tenant: 'other', label: 'KEY' } as const
+    expect(() => store.directory.setFileRows([], [fileKey])).toThrow(
+      /the key KEY of the tenant other .* is a key of acme/,
+    )
+    const own = { ...fileKey, digest: 'own' }
+    expect(() => store.directory.setFileRows([], [own, { ...own, tenant: 'third' }])).toThrow(
+      /is a key of other already/,
+    )
+    // What was refused has changed nothing.
+    expect(store.directory.tenants().map(({ id }) => id)).toEqual(['other', 'acme'])
     expect(() => store.directory.createKey('nobody', '', {}, 1)).toThrow(/no tenant nobody/)
   })
 })

@@ -55,7 +55,10 @@ export interface Directory {
   revokeKey(id: string, wallMs: number): void
   /** HMAC digest (hex) of a presented key. */
   digestOf(key: string): string
-  /** Replaces the rows that the configuration file gives, at once; they are read-only elsewhere. Throws where an id stands in the database too. */
+  /**
+   * Replaces the rows that the configuration file gives, at once; they are read-only elsewhere. Throws, and changes
+   * nothing, where an id or a key is given twice.
+   */
   setFileRows(tenants: readonly TenantRow[], keys: readonly KeyRow[]): void
   /** Called after every change, in this process. */
   onChange(listener: () => void): void
@@ -101,11 +104,21 @@ export interface UsageSum {
   readonly usd: number
 }
 
+/**
+ * One account of the books. What tenants owe us (`tenant/…`, against `sales`) comes from requests, what we owe vendors
+ * (`vendor/…`, against `purchases`) from attempts, those included that failed or were given up. All together are zero.
+ */
+export interface AccountBalance {
+  readonly account: string
+  readonly usd: number
+}
+
 /** The projection of the journal in SQLite: can be thrown away and built again. */
 export interface Ledger {
   /** Up to which journal sequence it has read. */
   readonly cursor: number
   usage(query: UsageQuery): readonly UsageSum[]
+  accounts(): readonly AccountBalance[]
   request(id: string): UsageRow | undefined
   /** All rows in order of id, for comparison in tests and export. */
   rows(tenant?: string): IterableIterator<UsageRow>

@@ -1,12 +1,60 @@
-import { mkdtempSync, rmSync } from 'node:fs'
+import { mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { type Disk, type DiskFile, realDisk } from './disk.ts'
 import type { JournalRecord } from './journal-record.ts'
 
 /** A directory of its own for one test. */
 export function temporaryDir(): { readonly dir: string; remove(): void } {
   const dir = mkdtempSync(path.join(tmpdir(), 'spillway-storage-'))
   return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) }
+}
+
+/** The real disk without the ballast, which would make every test write 64 MiB. */
+export const plainDisk: Disk = { ...realDisk, reserve: () => {}, release: () => {} }
+
+export function errno(code: string): NodeJS.ErrnoException {
+  return Object.assign(new Error(code), { code })
+}
+
+/** A disk that loses its power at a moment of the test's choice: what was not synced by then is gone, or torn. */
+export class MortalDisk implements Disk {
+  readonly reserve = plainDisk.reserve
+  readonly release = plainDisk.release
+  readonly freeBytes = plainDisk.freeBytes
+  readonly #synced = new Map<string, number>()
+  #underWay: { readonly file: string; readonly bytes: number } | undefined
+  #dead = false
+
+  create(file: string): DiskFile {
+    const real = plainDisk.create(file)
+    this.#synced.set(file, statSync(file).size)
+    return {
+      write: (bytes, position, done) => {
+        if (this.#dead) return void setImmediate(() => done(errno('EIO'), 0))
+        this.#underWay = { file, bytes: bytes.length }
+        real.write(bytes, position, (error, written) => {
+          // The power went while it was under way: nobody was told that it is safe.
+          if (this.#dead) return done(errno('EIO'), 0)
+          this.#underWay = undefined
+          this.#synced.set(file, position + written)
+          done(error, written)
+        })
+      },
+      close: () => real.close(),
+    }
+  }
+
+  cut(): void {
+    this.#dead = true
+  }
+
+  /** Call when the process is gone: leaves on the disk what was synced, and `share` of the write that was under way. */
+  settle(share: number): void {
+    for (const [file, bytes] of this.#synced) truncateSync(file, bytes)
+    const { file, bytes } = this.#underWay ?? { file: undefined, bytes: 0 }
+    if (file !== undefined) truncateSync(file, (this.#synced.get(file) ?? 0) + Math.floor(share * bytes))
+  }
 }
 
 export function admitRecord(id: string, tenant = 'acme'): JournalRecord & { kind: 'admit' } {

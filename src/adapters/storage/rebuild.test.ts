@@ -1,0 +1,133 @@
+import { createHash } from 'node:crypto'
+import { existsSync, readdirSync, rmSync } from 'node:fs'
+import path from 'node:path'
+import { DatabaseSync } from 'node:sqlite'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import type { JournalRecord } from './journal-record.ts'
+import { openStorage } from './open-storage.ts'
+import type { Storage } from './storage.ts'
+import { admitRecord, attemptRecord, plainDisk, settleRecord, temporaryDir } from './testing.ts'
+
+let place: ReturnType<typeof temporaryDir>
+let storage: Storage
+const clock = { nowMs: () => 0, wallMs: () => 1_700_000_001_000 }
+const open = async () => {
+  storage = await openStorage({
+    dataDir: place.dir,
+    segmentBytesMax: 65_536,
+    retentionDays: 35,
+    clock,
+    onFatal: () => {},
+    disk: plainDisk,
+  })
+}
+beforeEach(async () => {
+  place = temporaryDir()
+  await open()
+})
+afterEach(async () => {
+  await storage.close()
+  place.remove()
+})
+
+const append = (...records: JournalRecord[]) =>
+  new Promise<void>((resolve, reject) =>
+    storage.journal.append(records, (error) => (error ? reject(error) : resolve())),
+  )
+const segments = () =>
+  readdirSync(path.join(place.dir, 'journal'))
+    .filter((name) => name.endsWith('.ndjson'))
+    .sort()
+
+/** Of all that both tables hold. */
+function hashOfRows(): string {
+  const database = new DatabaseSync(path.join(place.dir, 'ledger.db'), { readOnly: true })
+  const hash = createHash('sha256')
+  for (const table of ['requests', 'attempts'])
+    for (const row of database.prepare(`select * from ${table}`).iterate()) hash.update(JSON.stringify(row))
+  database.close()
+  return hash.digest('hex')
+}
+
+async function live(count: number): Promise<void> {
+  for (let i = 0; i < count; i++) {
+    const id = `r${i}`
+    await append(admitRecord(id), attemptRecord(id))
+    if (i % 5 === 0)
+      await append(
+        { kind: 'outcome', id, n: 1, wallMs: 1, failure: 'reset', status: null, tokens: null },
+        attemptRecord(id, 2),
+      )
+    await append({ kind: 'mark', id, n: 1, outputTokens: 64 }, settleRecord(id, i, i % 5 === 0 ? 2 : 1))
+  }
+  await storage.project()
+}
+
+describe('a ledger that is made again from the journal', () => {
+  test('is the same to the last bit, three times over, and after it was lost', async () => {
+    await live(300)
+    expect(segments().length).toBeGreaterThan(2)
+    const before = hashOfRows()
+    for (let round = 0; round < 3; round++) {
+      expect(await storage.rebuild()).toEqual({ requests: 300 })
+      expect(hashOfRows()).toBe(before)
+    }
+    await storage.close()
+    for (const end of ['', '-wal', '-shm']) rmSync(path.join(place.dir, `ledger.db${end}`), { force: true })
+    await open()
+    expect(hashOfRows()).toBe(before)
+  })
+
+  test('has what an intruder changed, took out or put in set right', async () => {
+    await live(20)
+    const before = hashOfRows()
+    await storage.close()
+    const intruder = new DatabaseSync(path.join(place.dir, 'ledger.db'))
+    intruder.exec(`drop trigger requests_stay; drop trigger requests_remain;
+      update requests set nano_usd = 1 where id = 'r3'; delete from requests where id = 'r4';
+      insert into requests select 'x', seq, wall_ms, tenant, key_id, plan, model, operation, stream, state, source, 1, 0, 1,
+        1, 1, endpoint, sub_processor, country, status, code, 1, 1, 1, 1, '', 0 from requests where id = 'r5'`)
+    intruder.close()
+    await open()
+    await storage.rebuild()
+    expect(hashOfRows()).toBe(before)
+  })
+
+  test('keeps the rows of which the journal tells no longer all', async () => {
+    // It begins in the oldest segment and ends in the newest.
+    await append(admitRecord('long'), attemptRecord('long'))
+    await live(300)
+    await append(settleRecord('long', 5))
+    await storage.project()
+    const before = hashOfRows()
+    const all = segments()
+    for (const name of all.slice(0, 2)) rmSync(path.join(place.dir, 'journal', name))
+    const { requests } = await storage.rebuild()
+    expect(requests).toBeLessThan(300)
+    expect(hashOfRows()).toBe(before)
+    expect(storage.ledger.request('long')).toMatchObject({ state: 'ok', outputTokens: 5 })
+  })
+
+  test('takes in what ends while it is made, and what is open goes on', async () => {
+    await live(200)
+    await append(admitRecord('open'), attemptRecord('open'))
+    const rebuilding = storage.rebuild()
+    await append(admitRecord('late'), attemptRecord('late'), settleRecord('late', 3))
+    expect(storage.ledger.request('r5')).toBeDefined()
+    await rebuilding
+    await append(settleRecord('open', 9))
+    await storage.project()
+    for (const id of ['late', 'open']) expect(storage.ledger.request(id)).toMatchObject({ state: 'ok' })
+    const before = hashOfRows()
+    await storage.rebuild()
+    expect(hashOfRows()).toBe(before)
+  })
+
+  test('is made once at a time, and leaves nothing beside it', async () => {
+    await live(50)
+    const rebuilding = storage.rebuild()
+    await expect(storage.rebuild()).rejects.toThrow(/being made again already/)
+    await rebuilding
+    expect(existsSync(path.join(place.dir, 'ledger.db.next'))).toBe(false)
+  })
+})
