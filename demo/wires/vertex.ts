@@ -4,13 +4,13 @@ import { isOperation, json, type Reply, type Wire } from './wire.ts'
 const tokenSeconds = 3_600
 /** What Google's own libraries name as the audience, whatever the file says. */
 const googleTokenUri = 'https://oauth2.googleapis.com/token'
-/** Where the demo's countries are, in Google's words. */
+/** Where the demo's countries are, in Google's words; it has no region in Norway, so that name is made up. */
 const locations: Readonly<Record<string, string>> = {
   US: 'us-central1',
   GB: 'europe-west2',
   JP: 'asia-northeast1',
   NL: 'europe-west4',
-  NO: 'europe-north1',
+  NO: 'demo-norway1',
 }
 const models = ['openai/gpt-oss-120b-maas', 'openai/gpt-oss-20b-maas']
 

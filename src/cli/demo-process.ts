@@ -103,7 +103,7 @@ const regions: Readonly<Record<string, string>> = {
   GB: 'europe-west2',
   JP: 'asia-northeast1',
   NL: 'europe-west4',
-  NO: 'europe-north1',
+  NO: 'demo-norway1',
 }
 /** What the vendors list for gpt-oss-120b (the price book's, July 2026), with cached input at about half. */
 const prices = 'usdPerMillionTokens: { input: 0.15, cachedInput: 0.08, output: 0.6 }'

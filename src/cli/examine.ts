@@ -44,11 +44,11 @@ export async function examine(
   }
   const reached = { endpoint, reachedMs: probe.durationMs }
   const configured = configuredRegion(providerConfig)
-  if (!ask) return { ...reached, ...placed(providerConfig, configured) }
+  if (!ask) return { ...reached, ...placed(providerConfig, endpoint.upstreamModel, configured) }
   const outcome = await answerOf(endpoint, provider, firstByteMs)
   if ('problem' in outcome) return { ...reached, ...outcome }
   const { firstTokenMs } = outcome
-  return { ...reached, firstTokenMs, ...placed(providerConfig, outcome.region ?? configured) }
+  return { ...reached, firstTokenMs, ...placed(providerConfig, endpoint.upstreamModel, outcome.region ?? configured) }
 }
 
 /** The region that the configuration itself names, where the vendor's country follows from it. */
@@ -57,12 +57,28 @@ function configuredRegion(config: ProviderConfig): string | undefined {
   return config.kind === 'bedrock' ? config.region : undefined
 }
 
+/** Bedrock's names of models that run in any region of more than one country. */
+const manyCountries = /^(?:eu|apac|global)\./
+
 /** Holds what the vendor says of the place against what the configuration says. */
 function placed(
   { kind, country }: ProviderConfig,
+  upstreamModel: string,
   region: string | undefined,
 ): Pick<Finding, 'verdict' | 'problem' | 'region'> {
   if (region === undefined) return { verdict: 'good' }
+  if (kind === 'vertex' && !/\d$/.test(region))
+    return {
+      verdict: 'no country',
+      problem: `the location ${region} promises no country; set location to a region, such as europe-west4`,
+      region,
+    }
+  if (kind === 'bedrock' && manyCountries.test(upstreamModel))
+    return {
+      verdict: 'no country',
+      problem: `the model ${upstreamModel} runs in regions of several countries; ask for it without the prefix`,
+      region,
+    }
   const there = countryOfRegion(kind, region)
   if (there === undefined || there === country) return { verdict: 'good', region }
   return {

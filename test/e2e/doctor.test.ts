@@ -31,13 +31,16 @@ const compatible = (port: number) =>
   `{ kind: openai-compatible, baseUrl: "http://127.0.0.1:${port}/v1", apiKey: { env: KEY }, subProcessor: self, country: NL }`
 
 /** What `doctor` finds at one endpoint of this provider. */
-async function doctor(provider: string, ...words: string[]) {
+async function doctor(
+  provider: string,
+  { words = [], upstreamModel = 'the-model' }: { words?: string[]; upstreamModel?: string } = {},
+) {
   writeFileSync(
     path.join(folder, 'spillway.yaml'),
     `location: { country: NL, subProcessor: self }
 limits: { firstByteMs: 800, connectMs: 500 }
 providers: { place: ${provider} }
-models: { chat: { endpoints: [{ provider: place, upstreamModel: the-model }] } }
+models: { chat: { endpoints: [{ provider: place, upstreamModel: ${upstreamModel} }] } }
 `,
   )
   const env = { KEY: secret }
@@ -46,7 +49,7 @@ models: { chat: { endpoints: [{ provider: place, upstreamModel: the-model }] } }
   return {
     code: json.code,
     finding: JSON.parse(json.out)[0],
-    words: () => runInPipe(['doctor', ...words], folder, env),
+    inWords: () => runInPipe(['doctor', ...words], folder, env),
   }
 }
 
@@ -62,7 +65,7 @@ async function server(status: number, body: string | undefined): Promise<number>
 
 describe('the doctor', () => {
   test('finds a good endpoint good, and says how soon it answers', async () => {
-    const { code, finding, words } = await doctor(compatible(vendor.port))
+    const { code, finding, inWords } = await doctor(compatible(vendor.port))
     expect(code).toBe(0)
     expect(finding).toEqual({
       endpoint: 'chat/place',
@@ -75,11 +78,13 @@ describe('the doctor', () => {
       firstTokenMs: expect.any(Number),
     })
     expect(JSON.parse(vendor.chats[0]?.body ?? '')).toMatchObject({ model: 'the-model', stream: true, max_tokens: 16 })
-    expect((await words()).out).toMatch(/^chat\/place +self +NL +- +\d+ ms +\d+ ms +good\n\nevery endpoint is good\n$/m)
+    expect((await inWords()).out).toMatch(
+      /^chat\/place +self +NL +- +\d+ ms +\d+ ms +good\n\nevery endpoint is good\n$/m,
+    )
   })
 
   test('asks for no tokens where it must not', async () => {
-    const { code, finding } = await doctor(compatible(vendor.port), '--no-ask')
+    const { code, finding } = await doctor(compatible(vendor.port), { words: ['--no-ask'] })
     expect(code).toBe(0)
     expect(finding).not.toHaveProperty('firstTokenMs')
     expect(vendor.chats).toHaveLength(0)
@@ -87,13 +92,13 @@ describe('the doctor', () => {
 
   test('tells a server that is down, in the table and beneath it', async () => {
     const port = await freePort()
-    const { code, finding, words } = await doctor(compatible(port))
+    const { code, finding, inWords } = await doctor(compatible(port))
     expect(code).toBe(1)
     expect(finding).toMatchObject({
       verdict: 'unreachable',
       problem: expect.stringContaining(`http://127.0.0.1:${port}`),
     })
-    expect((await words()).out).toMatch(/unreachable\n\nchat\/place: http.*\n\n1 of 1 endpoint has a problem\n$/)
+    expect((await inWords()).out).toMatch(/unreachable\n\nchat\/place: http.*\n\n1 of 1 endpoint has a problem\n$/)
   })
 
   test.each([
@@ -150,6 +155,26 @@ describe('the doctor', () => {
       verdict: 'wrong country',
       problem: expect.stringContaining('eu-west-2, which is in GB'),
     })
+  })
+
+  test.each([
+    [
+      'a location of Google that is no region',
+      '{ kind: vertex, project: p, location: global, SECRET, subProcessor: google-cloud, country: NL }',
+      'the-model',
+      'global promises no country',
+    ],
+    [
+      'a model of AWS that runs in several countries',
+      '{ kind: bedrock, region: eu-west-2, SECRET, subProcessor: aws, country: GB }',
+      'eu.the-model',
+      'runs in regions of several countries',
+    ],
+  ])('takes no country for granted at %s', async (_what, provider, upstreamModel, problem) => {
+    const rest = `baseUrl: "http://127.0.0.1:${vendor.port}", credentials: { env: KEY }`
+    const { code, finding } = await doctor(provider.replace('SECRET', rest), { upstreamModel })
+    expect(code).toBe(1)
+    expect(finding).toMatchObject({ verdict: 'no country', problem: expect.stringContaining(problem) })
   })
 
   test('asks an embedding model as one', async () => {
