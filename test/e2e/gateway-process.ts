@@ -22,10 +22,18 @@ export class GatewayProcess {
     this.#env = env
   }
 
-  /** `yaml` is the configuration without `listen` and `dataDir`, which are added. Without `metrics` they are off. */
-  static async start(yaml: string, env: Record<string, string> = {}): Promise<GatewayProcess> {
+  /**
+   * `yaml` is the configuration without `listen` and `dataDir`, which are added. Without `metrics` they are off.
+   * `prepare` gets the directory before the start.
+   */
+  static async start(
+    yaml: string,
+    env: Record<string, string> = {},
+    prepare: (dir: string) => void = () => {},
+  ): Promise<GatewayProcess> {
     const gateway = new GatewayProcess(await freePort(), env)
     gateway.configure(yaml)
+    prepare(gateway.dir)
     await gateway.run()
     return gateway
   }
@@ -71,11 +79,16 @@ export class GatewayProcess {
 
   /** Ends the process; resolves with its exit code, or null where a signal ended it. */
   async end(signal: NodeJS.Signals = 'SIGTERM'): Promise<number | null> {
+    this.#child?.kill(signal)
+    return this.exited
+  }
+
+  /** Its exit code once it has ended, or null where a signal ended it. */
+  get exited(): Promise<number | null> {
     const child = this.#child
-    if (child === undefined || child.exitCode !== null || child.signalCode !== null) return child?.exitCode ?? null
-    const ended = new Promise<number | null>((resolve) => child.once('exit', (code) => resolve(code)))
-    child.kill(signal)
-    return ended
+    if (child === undefined || child.exitCode !== null || child.signalCode !== null)
+      return Promise.resolve(child?.exitCode ?? null)
+    return new Promise((resolve) => child.once('exit', (code) => resolve(code)))
   }
 
   /** Closes our ends of its stdout and stderr, as a log collector that dies. */

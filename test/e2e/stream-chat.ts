@@ -17,7 +17,12 @@ export interface SeenStream {
 /** Asks for a stream over a connection of its own and reads it to its end, whatever that is. Never throws. */
 export function streamChat(
   port: number,
-  { maxTokens, key = acmeKey, content = 'hi' }: { maxTokens: number; key?: string; content?: string },
+  {
+    maxTokens,
+    key = acmeKey,
+    content = 'hi',
+    leavesAfterMs,
+  }: { maxTokens: number; key?: string; content?: string; leavesAfterMs?: number | undefined },
 ): Promise<SeenStream> {
   return new Promise((resolve) => {
     const body = JSON.stringify({
@@ -41,6 +46,7 @@ export function streamChat(
       },
       (answer) => {
         let text = ''
+        if (leavesAfterMs !== undefined) setTimeout(() => call.destroy(), leavesAfterMs)
         answer.on('data', (chunk: Buffer) => {
           text += chunk.toString()
         })

@@ -54,6 +54,8 @@ export class FileJournal implements Journal {
   #full = false
   #lowOnRoom = false
   #closing = false
+  /** What was said last of `healthy`. */
+  #told = true
   #fatal: Error | undefined
   #idle: (() => void)[] = []
 
@@ -180,16 +182,14 @@ export class FileJournal implements Journal {
   async #lookAtDisk(): Promise<void> {
     const free = await this.#options.disk.freeBytes(this.#options.dir)
     if (free === undefined || this.#fatal !== undefined) return
-    const was = this.healthy
     if (free < freeBytesMin) this.#lowOnRoom = true
     else if (free > freeBytesEnough) {
       this.#lowOnRoom = false
       if (!this.#full) this.#reserve()
     }
-    if (was !== this.healthy)
-      this.#tellHealth(
-        this.healthy ? 'there is room on the disk again' : `less than ${freeBytesMin >> 20} MiB are free on the disk`,
-      )
+    this.#tellHealth(
+      this.healthy ? 'there is room on the disk again' : `less than ${freeBytesMin >> 20} MiB are free on the disk`,
+    )
   }
 
   #reserve(): void {
@@ -202,12 +202,13 @@ export class FileJournal implements Journal {
   }
 
   #setFull(full: boolean, reason: string): void {
-    if (this.#full === full) return
     this.#full = full
     this.#tellHealth(reason)
   }
 
   #tellHealth(reason: string): void {
+    if (this.healthy === this.#told) return
+    this.#told = this.healthy
     for (const listener of this.#healthListeners) listener(this.healthy, reason)
   }
 }
