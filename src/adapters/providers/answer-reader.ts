@@ -219,6 +219,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
     this.#held = bytes
     if (this.#from < 0) this.#from = start
     this.#heldEnd = end
+    if (!this.#headTold && this.#body.length + end - this.#from > asideBytesMax) this.#broken()
   }
 
   /** Meters an event. False where it is not the caller's to see. */
@@ -268,7 +269,6 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
     this.#from = -1
     if (!this.#headTold) {
       this.#body.append(bytes)
-      if (this.#body.length > asideBytesMax) this.#broken()
       return
     }
     if (!this.#options.sink.onData(this.#withComments(bytes), this.#progress(false))) this.#goOn = false

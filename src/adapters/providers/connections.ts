@@ -1,15 +1,4 @@
-import type { Socket } from 'node:net'
-import { buildConnector, Client } from 'undici'
-
-/** One connection, or one about to be made. Carries one exchange at a time. */
-export interface Connection {
-  readonly client: Client
-  socket: Socket | undefined
-  /** Its socket has carried an exchange before the one under way. */
-  used: boolean
-  busy: boolean
-  restedAtMs: number
-}
+import { Connection, type Target } from './connection.ts'
 
 export interface ConnectionOptions {
   readonly connectMs: number
@@ -27,76 +16,103 @@ export const cloudKeepAliveMs = 30_000
  * time and ends the connection, where it would have been taken for the answer to the next request.
  */
 const restMs = 20
+/** Idle connections are looked through this often. */
+const sweepMs = 1_000
 
 /**
  * The connections to one origin. The one used last goes first, so that those a quiet time does not need run out; a new
  * one is made where all are busy or resting. How many there are at most is up to the endpoints' own limits.
  */
 export class Connections {
-  readonly #origin: string
-  readonly #options: ConnectionOptions
-  readonly #connect: buildConnector.connector
-  readonly #all = new Set<Connection>()
+  /** What the `host` header of a request to it says. */
+  readonly authority: string
+  readonly #target: Target
+  readonly #keepAliveMs: number
+  #busy = 0
   /** In the order they were put to rest. */
   #resting: Connection[] = []
   #ready: Connection[] = []
-  #timer: NodeJS.Timeout | undefined
+  #wakeTimer: NodeJS.Timeout | undefined
+  #sweepTimer: NodeJS.Timeout | undefined
   #closing: Promise<void> | undefined
   #lastGone: () => void = () => {}
 
-  constructor(origin: string, options: ConnectionOptions) {
-    this.#origin = origin
-    this.#options = options
-    this.#connect = buildConnector({ timeout: options.connectMs, keepAlive: true, noDelay: true, allowH2: false })
+  constructor(origin: string, { connectMs, keepAliveMs }: ConnectionOptions) {
+    const { protocol, host, hostname, port } = new URL(origin)
+    const tls = protocol === 'https:'
+    this.authority = host
+    this.#target = {
+      host: hostname.replace(/^\[(.*)\]$/, '$1'),
+      port: port === '' ? (tls ? 443 : 80) : Number(port),
+      tls,
+      connectMs,
+      tlsSession: undefined,
+    }
+    this.#keepAliveMs = keepAliveMs
   }
 
   get isClosed(): boolean {
     return this.#closing !== undefined
   }
 
+  /** One that is busy from now on: `rest` or `drop` gives it back. */
   take(): Connection {
+    this.#busy++
+    const nowMs = performance.now()
     for (let next = this.#ready.pop(); next !== undefined; next = this.#ready.pop()) {
-      if (next.socket?.destroyed !== false) continue
-      next.busy = true
-      return next
+      if (next.idleUntilMs > nowMs) return next
+      next.destroy()
     }
-    return this.#make()
+    return new Connection(this.#target, (connection) => this.#forget(connection))
   }
 
-  /** Its exchange is over, and the connection can carry another. */
-  rest(connection: Connection): void {
-    if (this.isClosed || connection.socket?.destroyed !== false) return this.drop(connection)
-    connection.busy = false
+  /** Its exchange is over, and the connection can carry another. `hint`: the vendor's `keep-alive` header. */
+  rest(connection: Connection, hint: string | string[] | undefined): void {
+    const keepAliveMs = keptMs(hint, this.#keepAliveMs)
+    if (this.isClosed || connection.isGone || !connection.isSent || keepAliveMs <= restMs) return this.drop(connection)
+    connection.user = undefined
     connection.used = true
     connection.restedAtMs = performance.now()
+    connection.idleUntilMs = connection.restedAtMs + keepAliveMs
+    // What it was paused for is over: it has to be heard when it closes.
+    connection.resume()
     this.#resting.push(connection)
     this.#wakeIn(restMs)
+    this.#left()
   }
 
-  /** Closes it at once. */
+  /** Closes a busy one at once. */
   drop(connection: Connection): void {
-    if (!this.#all.delete(connection)) return
-    if (!connection.busy) {
-      this.#resting = this.#resting.filter((one) => one !== connection)
-      this.#ready = this.#ready.filter((one) => one !== connection)
-    }
-    // Not from inside one of its own callbacks.
-    queueMicrotask(() => connection.client.destroy())
-    if (this.#all.size === 0) this.#lastGone()
+    connection.destroy()
+    this.#left()
   }
 
   /** Closes what is idle; resolves when the exchanges under way have ended too. */
   close(): Promise<void> {
     this.#closing ??= new Promise((resolve) => {
       this.#lastGone = resolve
-      for (const connection of [...this.#all]) if (!connection.busy) this.drop(connection)
-      if (this.#all.size === 0) resolve()
+      for (const connection of [...this.#resting, ...this.#ready]) connection.destroy()
+      this.#resting = []
+      this.#ready = []
+      clearTimeout(this.#wakeTimer)
+      clearInterval(this.#sweepTimer)
+      if (this.#busy === 0) resolve()
     })
     return this.#closing
   }
 
+  #left(): void {
+    this.#busy--
+    if (this.#busy === 0 && this.isClosed) this.#lastGone()
+  }
+
+  #forget(connection: Connection): void {
+    this.#resting = this.#resting.filter((one) => one !== connection)
+    this.#ready = this.#ready.filter((one) => one !== connection)
+  }
+
   #wakeIn(ms: number): void {
-    this.#timer ??= setTimeout(() => {
+    this.#wakeTimer ??= setTimeout(() => {
       const restedFromMs = performance.now() - restMs
       // After what has come in the meantime was read, however late this timer is.
       setImmediate(() => this.#wake(restedFromMs))
@@ -104,40 +120,30 @@ export class Connections {
   }
 
   #wake(restedFromMs: number): void {
-    this.#timer = undefined
+    this.#wakeTimer = undefined
     const rested = this.#resting.findIndex(({ restedAtMs }) => restedAtMs > restedFromMs)
     this.#ready.push(...this.#resting.splice(0, rested < 0 ? this.#resting.length : rested))
     const [next] = this.#resting
     if (next !== undefined) this.#wakeIn(Math.max(1, next.restedAtMs + restMs - performance.now()))
+    if (this.#ready.length > 0) this.#sweepTimer ??= setInterval(() => this.#sweep(), sweepMs).unref()
   }
 
-  #make(): Connection {
-    const client = new Client(this.#origin, {
-      pipelining: 1,
-      allowH2: false,
-      connect: (options, done) =>
-        this.#connect(options, (...outcome) => {
-          connection.socket = outcome[1] ?? undefined
-          connection.used = false
-          done(...outcome)
-        }),
-      // Silence is watched for where it is known what is waited for.
-      headersTimeout: 0,
-      bodyTimeout: 0,
-      keepAliveTimeout: this.#options.keepAliveMs,
-      keepAliveMaxTimeout: keepAliveMsMax,
-      maxHeaderSize: headBytesMax,
-    })
-    const connection: Connection = { client, socket: undefined, used: false, busy: true, restedAtMs: 0 }
-    // A busy one makes itself a new socket where its request had not been sent yet.
-    client.on('disconnect', () => {
-      if (!connection.busy) this.drop(connection)
-    })
-    this.#all.add(connection)
-    return connection
+  #sweep(): void {
+    const nowMs = performance.now()
+    for (const connection of this.#ready) if (connection.idleUntilMs <= nowMs) connection.destroy()
+    this.#ready = this.#ready.filter(({ isGone }) => !isGone)
+    if (this.#ready.length > 0) return
+    clearInterval(this.#sweepTimer)
+    this.#sweepTimer = undefined
   }
 }
 
 /** Of what a vendor's `Keep-Alive` header promises, so much is believed. */
 const keepAliveMsMax = 60_000
-const headBytesMax = 64 * 1024
+/** And so much of it is left unused, so that none is used as it closes. */
+const keepAliveMarginMs = 2_000
+
+function keptMs(hint: string | string[] | undefined, ownMs: number): number {
+  const seconds = /\btimeout=(\d{1,9})\b/i.exec(String(hint ?? ''))?.[1]
+  return seconds === undefined ? ownMs : Math.min(keepAliveMsMax, Number(seconds) * 1_000 - keepAliveMarginMs)
+}

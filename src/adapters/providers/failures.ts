@@ -1,10 +1,11 @@
 import type { Failure, FailureKind } from '../../core/failure.ts'
+import { connectTimeout } from './connection.ts'
 import { transportErrors } from './transport.ts'
 
 /** Longer holds than this are taken for a mistake. */
 const retryAfterMsMax = 3_600_000
 
-const unreachable = new Set([
+const unreachable = new Set<string>([
   'ECONNREFUSED',
   'ENOTFOUND',
   'EAI_AGAIN',
@@ -14,12 +15,7 @@ const unreachable = new Set([
   'ETIMEDOUT',
   'EPROTO',
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
-  'UND_ERR_CONNECT_TIMEOUT',
-])
-const broken = new Set<string>([
-  transportErrors.invalid,
-  'UND_ERR_HEADERS_OVERFLOW',
-  'UND_ERR_RES_CONTENT_LENGTH_MISMATCH',
+  connectTimeout,
 ])
 
 /** What a failed connection or exchange means. */
@@ -35,7 +31,8 @@ export function failureOfError(error: NodeJS.ErrnoException): Failure {
 function kindOfCode(code: string): FailureKind {
   if (unreachable.has(code) || /^ERR_(TLS|SSL)/.test(code) || code.startsWith('CERT_') || code.includes('_CERT'))
     return 'unreachable'
-  if (broken.has(code)) return 'broken'
+  if (code === transportErrors.invalid) return 'broken'
+  if (code === transportErrors.unsendable) return 'unauthorized'
   // The configuration changed under a call that had not been made.
   if (code === transportErrors.closed) return 'withdrawn'
   return 'reset'

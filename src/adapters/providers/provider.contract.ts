@@ -598,7 +598,12 @@ export function providerContract(
       })
 
       test('from inside a callback hears nothing more', async () => {
-        vendor.behaviour = { script: streams(word('a'), word('b'), word('c'), done) }
+        vendor.behaviour = {
+          script: ({ response }) => {
+            response.writeHead(200, streamHead).write(word('a'))
+            setTimeout(() => response.end(word('b') + done), 10)
+          },
+        }
         const answer: RecordedAnswer = ask({}, () => {
           answer.abort()
           return true

@@ -1,5 +1,6 @@
-import type { Dispatcher } from 'undici'
-import { type Connection, type ConnectionOptions, Connections } from './connections.ts'
+import { AnswerParser, type ParsedHead, type ParserSink } from './answer-parser.ts'
+import type { Connection, ConnectionUser } from './connection.ts'
+import { type ConnectionOptions, Connections } from './connections.ts'
 
 /** One request on its way. */
 export interface HttpCall {
@@ -38,112 +39,111 @@ export const transportErrors = {
   /** What came is no HTTP answer: a head that is none, or bytes past the end. */
   invalid: 'ERR_INVALID_ANSWER',
   closed: 'ERR_TRANSPORT_CLOSED',
+  /** A header (of the credentials: we make the others) has something in it that is no text; nothing was sent. */
+  unsendable: 'ERR_UNSENDABLE_HEADER',
 } as const
 
 export function openTransport(origin: string, options: ConnectionOptions): Transport {
   const connections = new Connections(origin, options)
   return {
-    send: (call, sink) => new UndiciExchange(connections, call, sink),
+    send: (call, sink) => new Exchange(connections, call, sink),
     close: () => connections.close(),
   }
 }
 
-class UndiciExchange implements HttpExchange, Dispatcher.DispatchHandler {
+class Exchange implements HttpExchange, ConnectionUser, ParserSink {
   readonly #connections: Connections
   readonly #connection: Connection | undefined
   readonly #sink: HttpSink
-  #controller: Dispatcher.DispatchController | undefined
-  #state: 'sending' | 'open' | 'ended' | 'over' = 'sending'
+  readonly #parser = new AnswerParser(this)
+  #over = false
   /** Anything of an answer has come. */
   #answered = false
-  #headSeen = false
+  #head: ParsedHead | undefined
+  #goOn = true
 
-  constructor(connections: Connections, { method, path, headers, body }: HttpCall, sink: HttpSink) {
+  constructor(connections: Connections, call: HttpCall, sink: HttpSink) {
     this.#connections = connections
     this.#sink = sink
     if (connections.isClosed) {
       queueMicrotask(() => this.#fail(failureWith(transportErrors.closed, 'this transport is closed')))
       return
     }
+    const head = headOf(call, connections.authority)
+    if (head === undefined) {
+      queueMicrotask(() => this.#fail(failureWith(transportErrors.unsendable, 'a header that cannot be sent')))
+      return
+    }
     this.#connection = connections.take()
-    this.#connection.client.dispatch({ method, path, headers: headers as string[], body: body ?? null }, this)
-    if (this.#state === 'sending') this.#state = 'open'
+    this.#connection.user = this
+    this.#connection.send(head, call.body)
   }
 
   abort(): void {
-    if (this.#state === 'over') return
-    this.#state = 'over'
-    this.#controller?.abort(aborted)
+    if (this.#over) return
+    this.#over = true
     this.#drop()
   }
 
   resume(): void {
-    if (this.#state === 'open' && this.#controller?.paused === true) this.#controller.resume()
+    if (this.#over || this.#goOn) return
+    this.#goOn = true
+    this.#connection?.resume()
   }
 
-  onRequestStart(controller: Dispatcher.DispatchController): void {
-    this.#controller = controller
-    // Given up while it waited for a connection: nothing is sent.
-    if (this.#state === 'over') controller.abort(aborted)
-  }
+  // ---- the connection's side ------------------------------------------------------------------------------------
 
-  onResponseStarted(): void {
+  onBytes(bytes: Buffer): boolean {
     this.#answered = true
+    this.#goOn = true
+    const state = this.#parser.push(bytes)
+    if (this.#over) return true
+    if (state === 'invalid') this.#fail(failureWith(transportErrors.invalid, this.#parser.problem))
+    else if (state !== 'open') this.#end(state === 'whole')
+    return this.#goOn || this.#over
   }
 
-  onResponseStart(
-    _controller: Dispatcher.DispatchController,
-    status: number,
-    headers: Record<string, string | string[] | undefined>,
-  ): void {
-    if (this.#state !== 'open' || status < 200) return
-    this.#headSeen = true
-    this.#sink.onHead(status, headers)
+  onGone(error: NodeJS.ErrnoException | undefined): void {
+    if (this.#over) return
+    const state = this.#parser.close()
+    if (state === 'last' && error === undefined) this.#end(false)
+    else if (state === 'invalid') this.#fail(failureWith(transportErrors.invalid, this.#parser.problem))
+    else this.#fail(this.#meaningOf(error))
   }
 
-  onResponseData(controller: Dispatcher.DispatchController, chunk: Buffer): void {
-    if (this.#state === 'open' && !this.#sink.onData(chunk) && this.#state === 'open') controller.pause()
+  // ---- the parser's side ----------------------------------------------------------------------------------------
+
+  onHead(head: ParsedHead): void {
+    this.#head = head
+    this.#sink.onHead(head.status, head.headers)
   }
 
-  onResponseEnd(): void {
-    if (this.#state !== 'open') return
-    this.#state = 'ended'
-    // The rest of what was read with it is looked at first: nothing may follow.
-    queueMicrotask(() => this.#end())
+  onBody(bytes: Buffer): void {
+    // A copy: the memory it stands in is read into again.
+    if (!this.#over) this.#goOn = this.#sink.onData(Buffer.from(bytes))
   }
 
-  onResponseError(_controller: Dispatcher.DispatchController | undefined, error: Error): void {
-    if (this.#state === 'sending') queueMicrotask(() => this.#fail(error))
-    else this.#fail(error)
-  }
+  // ---- ends -----------------------------------------------------------------------------------------------------
 
-  #end(): void {
-    if (this.#state !== 'ended') return
-    const { socket } = this.#connection as Connection
-    if (socket?.errored && (socket.errored as NodeJS.ErrnoException).code !== closedOnPurpose) {
-      this.#fail(failureWith(transportErrors.invalid, 'bytes follow the end of the answer'))
-      return
-    }
-    this.#state = 'over'
-    this.#connections.rest(this.#connection as Connection)
+  #end(reusable: boolean): void {
+    this.#over = true
+    if (reusable) this.#connections.rest(this.#connection as Connection, this.#head?.headers['keep-alive'])
+    else this.#drop()
     this.#sink.onEnd()
   }
 
   #fail(error: NodeJS.ErrnoException): void {
-    if (this.#state === 'over') return
-    this.#state = 'over'
+    if (this.#over) return
+    this.#over = true
     this.#drop()
-    this.#sink.onError(this.#meaningOf(error))
+    this.#sink.onError(error)
   }
 
-  #meaningOf(error: NodeJS.ErrnoException): NodeJS.ErrnoException {
-    if (error.name === 'HTTPParserError') return failureWith(transportErrors.invalid, error.message)
-    if (this.#answered && !this.#headSeen && error.code === 'UND_ERR_SOCKET')
-      return failureWith(transportErrors.invalid, error.message)
-    const broke = error.code === 'UND_ERR_SOCKET' || error.code === 'ECONNRESET' || error.code === 'EPIPE'
+  #meaningOf(error: NodeJS.ErrnoException | undefined): NodeJS.ErrnoException {
+    const broke = error === undefined || error.code === 'ECONNRESET' || error.code === 'EPIPE'
     if (broke && !this.#answered && this.#connection?.used === true)
-      return failureWith(transportErrors.stale, error.message)
-    return error
+      return failureWith(transportErrors.stale, 'an idle connection was gone as it was used again')
+    return error ?? failureWith('ECONNRESET', 'the connection was closed before the answer was whole')
   }
 
   #drop(): void {
@@ -151,9 +151,18 @@ class UndiciExchange implements HttpExchange, Dispatcher.DispatchHandler {
   }
 }
 
-const aborted = new Error('the caller has gone')
-/** How undici marks a socket that it closes itself after a whole answer. */
-const closedOnPurpose = 'UND_ERR_INFO'
+/** The head of a request, ready to send; undefined where a value would not stay within its line. */
+function headOf({ method, path, headers, body }: HttpCall, authority: string): string | undefined {
+  let head = `${method} ${path} HTTP/1.1\r\nhost: ${authority}\r\nconnection: keep-alive\r\n`
+  for (let i = 0; i < headers.length; i += 2) {
+    const value = headers[i + 1] as string
+    if (!headerText.test(value)) return undefined
+    head += `${headers[i]}: ${value}\r\n`
+  }
+  return body === undefined ? `${head}\r\n` : `${head}content-length: ${body.length}\r\n\r\n`
+}
+
+const headerText = /^[\t\x20-\x7e\x80-\xff]*$/
 
 function failureWith(code: string, message: string): NodeJS.ErrnoException {
   return Object.assign(new Error(message), { code })
