@@ -79,7 +79,9 @@ async function build(options: HostOptions, parts: AsyncDisposableStack): Promise
       limiter.seedSpend(`${by}/${id}`, nanoUsd / 1e9, systemClock.wallMs())
   }
 
-  const providers = new ProviderSet(env)
+  const providers = new ProviderSet(env, ({ provider, problem }) =>
+    say(`warning: the provider ${provider}: ${problem}`),
+  )
   parts.defer(() => providers.close())
   const read = () => readSetting(configFile, env, storage.directory, providers)
   const setting = await read()

@@ -1,6 +1,6 @@
 import { openProvider } from '../adapters/providers/open-provider.ts'
 import type { Provider } from '../adapters/providers/provider.ts'
-import type { Config, ProviderConfig, TrafficLimits } from '../config/config.ts'
+import type { Config } from '../config/config.ts'
 import { systemClock } from './clock.ts'
 import { resolveSecret, secretOf } from './secrets.ts'
 
@@ -31,10 +31,16 @@ export interface PreparedProviders {
 /** The providers in use, kept over reloads: one that did not change keeps its connections, one that did is made anew. */
 export class ProviderSet {
   readonly #env: Readonly<Record<string, string | undefined>>
+  readonly #onProblem: (problem: ProviderProblem) => void
   #opened: ReadonlyMap<string, Opened> = new Map()
 
-  constructor(env: Readonly<Record<string, string | undefined>>) {
+  /** `onProblem` is told of trouble that comes up later and that only the operator can end. */
+  constructor(
+    env: Readonly<Record<string, string | undefined>>,
+    onProblem: (problem: ProviderProblem) => void = () => {},
+  ) {
     this.#env = env
+    this.#onProblem = onProblem
   }
 
   /** Opens what the configuration names. A missing secret switches its provider off and is reported; the rest serves. */
@@ -55,7 +61,9 @@ export class ProviderSet {
         continue
       }
       try {
-        next.set(name, { provider: await this.#make(provider, resolved?.value, config.limits), fingerprint })
+        const onProblem = (problem: string) => this.#onProblem({ provider: name, problem })
+        const opened = await openProvider(provider, resolved?.value, config.limits, systemClock, onProblem)
+        next.set(name, { provider: opened, fingerprint })
       } catch (error) {
         problems.push({ provider: name, problem: (error as Error).message })
       }
@@ -75,10 +83,6 @@ export class ProviderSet {
 
   async close(): Promise<void> {
     await Promise.all([...this.#opened.values()].map(({ provider }) => provider.close()))
-  }
-
-  async #make(config: ProviderConfig, secret: string | undefined, limits: TrafficLimits): Promise<Provider> {
-    return openProvider(config, secret, limits, systemClock.wallMs)
   }
 }
 

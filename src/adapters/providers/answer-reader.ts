@@ -1,4 +1,5 @@
 import { isUtf8 } from 'node:buffer'
+import type { Clock } from '../../core/clock.ts'
 import type { Failure } from '../../core/failure.ts'
 import { answerJsonLimits, JsonProblem, scanJson } from '../../core/json-scan.ts'
 import type { TokenCount } from '../../core/request.ts'
@@ -30,7 +31,9 @@ export interface ReaderOptions {
   readonly watchdog: Watchdog
   /** The vendor leaves thoughts out of its count of the output. */
   readonly thoughtsBeside: boolean
-  readonly wallMs: () => number
+  readonly clock: Clock
+  /** The vendor answers that it does not serve us. */
+  readonly onUnauthorized: (status: number) => void
 }
 
 export interface AnswerLimits {
@@ -120,13 +123,14 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
   // ---- the wire's side ------------------------------------------------------------------------------------------
 
   onHead(status: number, headers: Readonly<Record<string, string | string[] | undefined>>): void {
-    const { call, limits, wallMs } = this.#options
+    const { call, limits, clock } = this.#options
     this.#status = status
     this.#contentType = String(headers['content-type'] ?? '')
     const encoding = String(headers['content-encoding'] ?? 'identity')
     if (encoding !== 'identity' && encoding !== '') return this.#broken()
     if (status < 200 || status >= 300) {
-      const failure = failureOfStatus(status, headers, wallMs())
+      const failure = failureOfStatus(status, headers, clock.wallMs())
+      if (failure?.kind === 'unauthorized') this.#options.onUnauthorized(status)
       if (failure !== undefined) return this.#fail(failure, true)
       this.#mode = 'refused'
       return this.#waitFor(limits.streamIdleMs)

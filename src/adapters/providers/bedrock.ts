@@ -1,17 +1,19 @@
-import { createHash, createHmac } from 'node:crypto'
 import type { ProviderConfig } from '../../config/config.ts'
+import type { Clock } from '../../core/clock.ts'
 import { cloudKeepAliveMs } from './connections.ts'
-import { type Credentials, headerCredentials } from './credentials.ts'
+import { headerCredentials } from './credentials.ts'
 import type { VendorWire } from './openai-provider.ts'
-import { optionalModule } from './optional-module.ts'
+import { signingCredentials } from './signing-credentials.ts'
 import { joinPath, originOf } from './urls.ts'
 
 /** AWS Bedrock by its OpenAI-compatible endpoint, with an API key or signed requests. */
 export async function bedrockWire(
   config: ProviderConfig & { kind: 'bedrock' },
   secret: string | undefined,
+  clock: Clock,
 ): Promise<VendorWire> {
-  const url = config.baseUrl ?? `https://bedrock-runtime.${config.region}.amazonaws.com`
+  const { region } = config
+  const url = config.baseUrl ?? `https://bedrock-runtime.${region}.${domainOf(region)}`
   const given = new URL(url).pathname
   const base = /\/v1\/?$/.test(given) ? given : joinPath(given, '/openai/v1')
   return {
@@ -22,66 +24,18 @@ export async function bedrockWire(
     probePath: joinPath(base, '/models'),
     credentials:
       secret === undefined
-        ? await signingCredentials(config.region)
+        ? await signingCredentials({ region, service: serviceOf(url), clock })
         : headerCredentials('authorization', `Bearer ${secret.trim()}`),
   }
 }
 
-/** Signature version 4 with whatever the AWS credential chain finds. */
-async function signingCredentials(region: string): Promise<Credentials> {
-  const { SignatureV4 } = await optionalModule('@smithy/signature-v4', () => import('@smithy/signature-v4'))
-  const { defaultProvider } = await optionalModule(
-    '@aws-sdk/credential-provider-node',
-    () => import('@aws-sdk/credential-provider-node'),
-  )
-  const signer = new SignatureV4({ service: 'bedrock', region, credentials: defaultProvider(), sha256: Sha256 })
-  return {
-    async headers({ method, url, body }) {
-      const signed = await signer.sign({
-        method,
-        protocol: url.protocol,
-        hostname: url.hostname,
-        ...(url.port !== '' && { port: Number(url.port) }),
-        path: url.pathname,
-        query: Object.fromEntries(url.searchParams),
-        headers: { host: url.host, 'content-type': 'application/json' },
-        ...(body && { body }),
-      })
-      // Sent by the transport itself.
-      return Object.entries(signed.headers).flatMap(([name, value]) =>
-        name === 'host' || name === 'content-type' ? [] : [name, value],
-      )
-    },
-  }
+/** AWS proper, its sovereign cloud in Europe, and its regions in China are apart from each other. */
+function domainOf(region: string): string {
+  if (region.startsWith('cn-')) return 'amazonaws.com.cn'
+  return region.startsWith('eusc-') ? 'amazonaws.eu' : 'amazonaws.com'
 }
 
-type Data = string | ArrayBuffer | ArrayBufferView
-
-/** The hash that the signer asks for, over Node's own. */
-class Sha256 {
-  readonly #secret: Data | undefined
-  readonly #parts: Buffer[] = []
-
-  constructor(secret?: Data) {
-    this.#secret = secret
-  }
-
-  update(data: Data): void {
-    this.#parts.push(bytesOf(data))
-  }
-
-  async digest(): Promise<Uint8Array> {
-    const hash = this.#secret === undefined ? createHash('sha256') : createHmac('sha256', bytesOf(this.#secret))
-    for (const part of this.#parts) hash.update(part)
-    return new Uint8Array(hash.digest())
-  }
-
-  reset(): void {
-    this.#parts.length = 0
-  }
-}
-
-function bytesOf(data: Data): Buffer {
-  if (typeof data === 'string') return Buffer.from(data)
-  return ArrayBuffer.isView(data) ? Buffer.from(data.buffer, data.byteOffset, data.byteLength) : Buffer.from(data)
+/** What the signature is for: Bedrock's newer hosts are a service of their own. */
+function serviceOf(url: string): string {
+  return new URL(url).hostname.startsWith('bedrock-mantle.') ? 'bedrock-mantle' : 'bedrock'
 }

@@ -1,5 +1,5 @@
 import { openProvider } from './open-provider.ts'
-import { providerContract, wallMs } from './provider.contract.ts'
+import { clock, providerContract } from './provider.contract.ts'
 
 providerContract(
   'an engine that speaks the OpenAI dialect',
@@ -8,7 +8,7 @@ providerContract(
       { kind: 'openai-compatible', baseUrl: `${origin}/v1`, subProcessor: 'self', country: 'NL' },
       'secret',
       limits,
-      () => wallMs,
+      clock,
     ),
   { header: 'authorization', value: /^Bearer secret$/ },
 )

@@ -1,7 +1,9 @@
+import type { Clock } from '../../core/clock.ts'
 import { type AnswerLimits, AnswerReader } from './answer-reader.ts'
 import type { ConnectionOptions } from './connections.ts'
 import type { Credentials } from './credentials.ts'
 import { failureOfError } from './failures.ts'
+import { withTimeout } from './patient-fetch.ts'
 import type { AnswerSink, Operation, ProbeResult, Provider, ProviderCall, ProviderExchange } from './provider.ts'
 import { type HttpSink, openTransport, type Transport } from './transport.ts'
 import { Watchdog } from './watchdog.ts'
@@ -24,8 +26,13 @@ export interface VendorWire {
 export interface OpenAiProviderOptions {
   readonly wire: VendorWire
   readonly limits: AnswerLimits & Pick<ConnectionOptions, 'connectMs'>
-  readonly wallMs: () => number
+  readonly clock: Clock
+  /** Is told, in one line, of trouble that only the operator can end: of the same at most once a minute. */
+  readonly onProblem: (problem: string) => void
 }
+
+const sameProblemMs = 60_000
+const problemCharsMax = 300
 
 const fixedHeaders = ['content-type', 'application/json', 'accept-encoding', 'identity', 'user-agent', 'spillway']
 
@@ -35,6 +42,8 @@ export class OpenAiProvider implements Provider {
   readonly #options: OpenAiProviderOptions
   readonly #transport: Transport
   readonly #watchdog: Watchdog
+  #problem = ''
+  #toldAtMs = 0
 
   constructor(options: OpenAiProviderOptions) {
     const { wire, limits } = options
@@ -45,16 +54,27 @@ export class OpenAiProvider implements Provider {
   }
 
   send(call: ProviderCall, sink: AnswerSink): ProviderExchange {
-    const { wire, limits, wallMs } = this.#options
+    const { wire, limits, clock } = this.#options
     const { thoughtsBeside = false } = wire
-    const reader = new AnswerReader({ call, sink, limits, watchdog: this.#watchdog, thoughtsBeside, wallMs })
+    const reader = new AnswerReader({
+      call,
+      sink,
+      limits,
+      watchdog: this.#watchdog,
+      thoughtsBeside,
+      clock,
+      onUnauthorized: (status) => this.#unauthorized(status),
+    })
     const path = wire.path(call.operation, call.upstreamModel)
     const body = call.body.length === 1 ? (call.body[0] as Uint8Array) : Buffer.concat(call.body, call.bodyBytes)
     const proof = wire.credentials.headers({ method: 'POST', url: new URL(path, wire.origin), body })
     if (proof instanceof Promise) {
       proof.then(
         (headers) => this.#dispatch(call, path, headers, body, reader),
-        () => reader.unauthorized(),
+        (error: Error) => {
+          this.#tell(credentialsProblem(error))
+          reader.unauthorized()
+        },
       )
     } else this.#dispatch(call, path, proof, body, reader)
     return reader
@@ -77,12 +97,11 @@ export class OpenAiProvider implements Provider {
         timeoutMs,
       )
     } catch (error) {
-      return result(`its credentials cannot be had: ${(error as Error).message}`)
+      return result(credentialsProblem(error as Error))
     }
     const status = await this.#statusOf(wire.probePath, [...fixedHeaders, ...proof], timeoutMs)
     if (typeof status === 'string') return result(`${wire.origin} ${status}`)
-    if (status === 401 || status === 403)
-      return result(`${wire.origin} does not take the credentials (status ${status}); check the key and what it may do`)
+    if (status === 401 || status === 403) return result(this.#notTaken(status))
     if (status >= 500) return result(`${wire.origin} answers with status ${status}`)
     return result()
   }
@@ -105,6 +124,26 @@ export class OpenAiProvider implements Provider {
     reader.started(this.#transport.send({ method: 'POST', path, headers, body }, reader))
   }
 
+  #unauthorized(status: number): void {
+    if (status === 401) this.#options.wire.credentials.refused?.()
+    this.#tell(this.#notTaken(status))
+  }
+
+  #notTaken(status: number): string {
+    const { origin } = this.#options.wire
+    return status === 402
+      ? `${origin} wants to be paid (status 402); look at the account there`
+      : `${origin} does not take the credentials (status ${status}); check the key and what it may do`
+  }
+
+  #tell(problem: string): void {
+    const nowMs = this.#options.clock.nowMs()
+    if (problem === this.#problem && nowMs - this.#toldAtMs < sameProblemMs) return
+    this.#problem = problem
+    this.#toldAtMs = nowMs
+    this.#options.onProblem(problem)
+  }
+
   #statusOf(path: string, headers: readonly string[], timeoutMs: number): Promise<number | string> {
     return new Promise((resolve) => {
       const done = (outcome: number | string): void => {
@@ -124,10 +163,8 @@ export class OpenAiProvider implements Provider {
   }
 }
 
-function withTimeout<T>(promise: Promise<T>, timeoutMs: number): Promise<T> {
-  let timer: NodeJS.Timeout | undefined
-  const timeout = new Promise<never>((_resolve, reject) => {
-    timer = setTimeout(() => reject(new Error(`no answer within ${timeoutMs} ms`)), timeoutMs)
-  })
-  return Promise.race([promise, timeout]).finally(() => clearTimeout(timer))
+/** Libraries speak in several lines, and at length. */
+function credentialsProblem({ message }: Error): string {
+  const [line = ''] = message.split('\n')
+  return `its credentials cannot be had: ${line.slice(0, problemCharsMax)}`
 }

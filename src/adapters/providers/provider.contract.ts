@@ -1,5 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { FakeVendor, type ScriptedExchange } from '../../../test/e2e/fake-vendor.ts'
+import type { Clock } from '../../core/clock.ts'
 import type { Provider } from './provider.ts'
 import { chatCall, RecordedAnswer, until } from './testing.ts'
 
@@ -10,10 +11,11 @@ export interface ContractLimits {
   readonly answerBytesMax: number
 }
 
-/** What every wall clock of the suite shows, always. */
-export const wallMs = 1_800_000_000_000
+const wallMs = 1_800_000_000_000
+/** For the providers under test: the wall clock stands still. */
+export const clock: Clock = { nowMs: () => performance.now(), wallMs: () => wallMs }
 
-const limits: ContractLimits = {
+export const limits: ContractLimits = {
   connectMs: 1_000,
   firstByteMs: 2_000,
   streamIdleMs: 2_000,

@@ -1,6 +1,7 @@
 import { createSign } from 'node:crypto'
-import { request } from 'undici'
+import type { Clock } from '../../core/clock.ts'
 import type { Token } from './credentials.ts'
+import { smallRequest } from './small-request.ts'
 
 /** What is needed of Google's service-account file. */
 export interface ServiceAccount {
@@ -11,7 +12,6 @@ export interface ServiceAccount {
 }
 
 const assertionSeconds = 3_600
-const timeoutMs = 10_000
 
 export function isServiceAccount(file: unknown): file is ServiceAccount {
   if (typeof file !== 'object' || file === null || !('type' in file) || file.type !== 'service_account') return false
@@ -23,12 +23,8 @@ export function isServiceAccount(file: unknown): file is ServiceAccount {
  * Exchanges a signed assertion for an access token (RFC 7523) at the file's own `token_uri`. Google's library always
  * asks Google itself, which a private endpoint or a test cannot be.
  */
-export async function serviceAccountToken(
-  account: ServiceAccount,
-  scope: string,
-  wallMs: () => number,
-): Promise<Token> {
-  const nowSeconds = Math.floor(wallMs() / 1_000)
+export async function serviceAccountToken(account: ServiceAccount, scope: string, clock: Clock): Promise<Token> {
+  const nowSeconds = Math.floor(clock.wallMs() / 1_000)
   const claims = {
     iss: account.client_email,
     scope,
@@ -43,28 +39,32 @@ export async function serviceAccountToken(
   }
   const signed = `${encoded(head)}.${encoded(claims)}`
   const signature = createSign('RSA-SHA256').update(signed).sign(account.private_key, 'base64url')
-  const answer = await request(account.token_uri, {
-    method: 'POST',
-    headers: { 'content-type': 'application/x-www-form-urlencoded' },
-    body: new URLSearchParams({
-      grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
-      assertion: `${signed}.${signature}`,
-    }).toString(),
-    headersTimeout: timeoutMs,
-    bodyTimeout: timeoutMs,
+  const form = new URLSearchParams({
+    grant_type: 'urn:ietf:params:oauth:grant-type:jwt-bearer',
+    assertion: `${signed}.${signature}`,
   })
-  const body = (await answer.body.json().catch(() => ({}))) as {
-    access_token?: unknown
-    expires_in?: unknown
-    error?: unknown
+  const url = new URL(account.token_uri)
+  const { status, body } = await smallRequest(url, {
+    method: 'POST',
+    headers: ['content-type', 'application/x-www-form-urlencoded', 'accept', 'application/json'],
+    body: Buffer.from(form.toString()),
+  })
+  const { access_token, expires_in, error } = fieldsOf(body)
+  if (status !== 200 || typeof access_token !== 'string' || access_token === '') {
+    const reason = typeof error === 'string' ? `, ${error}` : ''
+    throw new Error(`${url.origin} gives no token (status ${status}${reason}); look at the service account`)
   }
-  if (answer.statusCode !== 200 || typeof body.access_token !== 'string') {
-    throw new Error(
-      `${new URL(account.token_uri).origin} gave no token (status ${answer.statusCode}${typeof body.error === 'string' ? `, ${body.error}` : ''})`,
-    )
+  const seconds = typeof expires_in === 'number' ? expires_in : assertionSeconds
+  return { value: access_token, expiresWallMs: clock.wallMs() + seconds * 1_000 }
+}
+
+function fieldsOf(body: Buffer): { access_token?: unknown; expires_in?: unknown; error?: unknown } {
+  try {
+    const value: unknown = JSON.parse(body.toString('utf8'))
+    return typeof value === 'object' && value !== null ? value : {}
+  } catch {
+    return {}
   }
-  const seconds = typeof body.expires_in === 'number' ? body.expires_in : assertionSeconds
-  return { value: body.access_token, expiresWallMs: wallMs() + seconds * 1_000 }
 }
 
 function encoded(value: object): string {
