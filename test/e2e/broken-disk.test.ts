@@ -44,12 +44,14 @@ const place = () => ({ name: 'own', vendor, subProcessor: 'self', country: 'NL' 
 /** Starts with a data directory on a disk of its own, of 256 MiB. */
 async function startOnOwnDisk(): Promise<{ fill(): void; makeRoom(): void }> {
   let filler = ''
-  gateway = await GatewayProcess.start(yamlFor([place()], { limits: '{ drainMs: 500 }' }), keysEnv, (dir) => {
-    const data = path.join(dir, 'data')
-    mkdirSync(data)
-    if (!mount(data, 256)) throw new Error(`cannot mount a disk at ${data}`)
-    mounted = data
-    filler = path.join(data, 'filler')
+  gateway = await GatewayProcess.start(yamlFor([place()], { limits: '{ drainMs: 500 }' }), keysEnv, {
+    prepare: (dir) => {
+      const data = path.join(dir, 'data')
+      mkdirSync(data)
+      if (!mount(data, 256)) throw new Error(`cannot mount a disk at ${data}`)
+      mounted = data
+      filler = path.join(data, 'filler')
+    },
   })
   return {
     fill() {

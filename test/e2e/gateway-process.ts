@@ -14,26 +14,28 @@ export class GatewayProcess {
   readonly port: number
   readonly configFile = path.join(this.dir, 'spillway.yaml')
   readonly #env: Record<string, string>
+  readonly #descriptorsMax: number | undefined
   #child: ChildProcess | undefined
   #said = ''
 
-  private constructor(port: number, env: Record<string, string>) {
+  private constructor(port: number, env: Record<string, string>, descriptorsMax: number | undefined) {
     this.port = port
     this.#env = env
+    this.#descriptorsMax = descriptorsMax
   }
 
   /**
    * `yaml` is the configuration without `listen` and `dataDir`, which are added. Without `metrics` they are off.
-   * `prepare` gets the directory before the start.
+   * `prepare` gets the directory before the start; `descriptorsMax` is what `ulimit -n` leaves the process.
    */
   static async start(
     yaml: string,
     env: Record<string, string> = {},
-    prepare: (dir: string) => void = () => {},
+    { prepare, descriptorsMax }: { prepare?: (dir: string) => void; descriptorsMax?: number } = {},
   ): Promise<GatewayProcess> {
-    const gateway = new GatewayProcess(await freePort(), env)
+    const gateway = new GatewayProcess(await freePort(), env, descriptorsMax)
     gateway.configure(yaml)
-    prepare(gateway.dir)
+    prepare?.(gateway.dir)
     await gateway.run()
     return gateway
   }
@@ -59,7 +61,10 @@ export class GatewayProcess {
 
   /** Starts the process and waits until it is ready to serve. */
   async run(): Promise<void> {
-    const child = spawn(process.execPath, [main, 'up', '--config', this.configFile], {
+    const command = [process.execPath, main, 'up', '--config', this.configFile]
+    const limited = ['/bin/sh', '-c', `ulimit -n ${this.#descriptorsMax} && exec "$@"`, 'sh', ...command]
+    const [program = '', ...args] = this.#descriptorsMax === undefined ? command : limited
+    const child = spawn(program, args, {
       env: { PATH: process.env['PATH'] ?? '', ...this.#env },
       stdio: ['ignore', 'pipe', 'pipe'],
     })

@@ -13,14 +13,16 @@ export class RawClient {
   /** Resolves when the connection is gone, whoever ended it. */
   readonly closed: Promise<void>
   readonly #socket: Socket
-  #received = Buffer.alloc(0)
+  #pieces: Buffer[] = []
+  #bytes = 0
   #isClosed = false
   #changed: (() => void)[] = []
 
   private constructor(socket: Socket) {
     this.#socket = socket
     socket.on('data', (bytes: Buffer) => {
-      this.#received = Buffer.concat([this.#received, bytes])
+      this.#pieces.push(bytes)
+      this.#bytes += bytes.length
       this.#tell()
     })
     socket.on('error', () => {})
@@ -44,7 +46,14 @@ export class RawClient {
   }
 
   get received(): string {
-    return this.#received.toString('latin1')
+    const all = Buffer.concat(this.#pieces)
+    this.#pieces = [all]
+    return all.toString('latin1')
+  }
+
+  /** How much came so far. */
+  get receivedBytes(): number {
+    return this.#bytes
   }
 
   get isClosed(): boolean {
