@@ -3,7 +3,7 @@
 //
 //   node scripts/run.mjs SCRIPT [ARG ...]
 import { spawn, spawnSync } from 'node:child_process'
-import { existsSync, lstatSync, readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, lstatSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { fileURLToPath } from 'node:url'
 
@@ -17,7 +17,10 @@ function install(folder, what) {
   // A link leads to the packages of another checkout, which are not this one's to change.
   if (lstatSync(modules, { throwIfNoEntry: false })?.isSymbolicLink()) return
   const stamp = path.join(modules, '.spillway-lock')
-  if (existsSync(stamp) && readFileSync(stamp, 'utf8') === lock) return
+  const isThere = () => existsSync(stamp) && readFileSync(stamp, 'utf8') === lock
+  if (isThere()) return
+  const release = takeTurn(folder)
+  if (isThere()) return release()
   process.stderr.write(`spillway: installing ${what} (npm ci in ${path.relative(process.cwd(), folder) || '.'}) …\n`)
   const npm = process.env.npm_execpath
   const args = ['ci', '--ignore-scripts', '--no-audit', '--no-fund', '--loglevel=error']
@@ -28,9 +31,41 @@ function install(folder, what) {
     process.stderr.write(
       `spillway: npm ci failed in ${folder}; check the network and the npm registry, then run it again\n`,
     )
+    release()
     process.exit(1)
   }
   writeFileSync(stamp, lock)
+  release()
+}
+
+/** Two set-ups at once would break each other's files: the second waits for the first. Gives what lets the next one in. */
+function takeTurn(folder) {
+  const file = path.join(folder, '.tmp', 'installing')
+  mkdirSync(path.dirname(file), { recursive: true })
+  let told = false
+  for (;;) {
+    try {
+      writeFileSync(file, String(process.pid), { flag: 'wx' })
+      return () => rmSync(file, { force: true })
+    } catch (error) {
+      if (error.code !== 'EEXIST') throw error
+    }
+    if (!isRunning(file)) rmSync(file, { force: true })
+    else {
+      if (!told) process.stderr.write('spillway: another set-up is running here, waiting for it …\n')
+      told = true
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 300)
+    }
+  }
+}
+
+/** Whether the process that wrote its number into `file` is there. */
+function isRunning(file) {
+  try {
+    return process.kill(Number(readFileSync(file, 'utf8')), 0)
+  } catch {
+    return false
+  }
 }
 
 /** The Node to run on: this one where it is new enough, else the one that npm brings as a plain package. */
