@@ -52,7 +52,7 @@ export async function banner(
       `    -H 'content-type: application/json' -N \\`,
       `    -d '{"model":"chat-large","stream":true,"messages":[{"role":"user","content":"Hello"}]}'`,
       '',
-      'Take one cloud down, and ask again:',
+      'Take a cloud down, such as the one that answered, and ask again:',
       '',
       `  ${demo.failCommand}`,
       '',

@@ -171,7 +171,7 @@ describe('the demo', () => {
     })
     await until(async () => child.exitCode !== null || (await statusOf(port, '/readyz')) === 200)
     expect(child.exitCode, text).toBeNull()
-    await until(() => text.includes('Take one cloud down'))
+    await until(() => text.includes('Take a cloud down'))
     return { child, port, said: () => text }
   }
 

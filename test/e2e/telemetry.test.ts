@@ -1,3 +1,5 @@
+import { readFileSync } from 'node:fs'
+import path from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { FakeVendor, type VendorBehaviour } from './fake-vendor.ts'
 import { freePort, GatewayProcess, pause } from './gateway-process.ts'
@@ -109,6 +111,15 @@ describe('metrics', () => {
       }
     }
     expect((await fetch(`${gateway.url.replace('/v1', '')}/metrics`)).status).toBe(404)
+
+    const page = readFileSync(path.join(import.meta.dirname, '../../docs/reference/metrics.md'), 'utf8')
+    const described = [...page.matchAll(/^\| `(\w+)` \| ((?:`\w+`(?:, )?)*)/gm)]
+    expect(described.map(([, name]) => name).sort()).toEqual([...families.keys()].sort())
+    for (const [, name = '', labels = ''] of described) {
+      const [series = ''] = families.get(name)?.series.keys() ?? []
+      const used = [...series.matchAll(/(\w+)="/g)].map(([, label]) => label).filter((label) => label !== 'le')
+      if (series !== '') expect(used, name).toEqual([...labels.matchAll(/\w+/g)].map(([label]) => label))
+    }
   })
 })
 
