@@ -7,20 +7,20 @@
 /** Bounds that make a hostile body cheap (promise P13). */
 export interface JsonLimits {
   readonly depthMax: number
-  /** Object members over the whole text. */
+  /** Members of any one object. */
   readonly membersMax: number
   /** Elements of any one array. */
   readonly elementsMax: number
-  /** Elements of all arrays together. */
-  readonly elementsSumMax: number
+  /** Members and elements over the whole text. */
+  readonly valuesMax: number
 }
 
-/** A million elements are three times the tokens that OpenAI takes in one embeddings request. */
+/** A million values are three times the tokens that OpenAI takes in one embeddings request. */
 export const requestJsonLimits: JsonLimits = {
   depthMax: 64,
   membersMax: 10_000,
   elementsMax: 20_000,
-  elementsSumMax: 1_000_000,
+  valuesMax: 1_000_000,
 }
 
 /** For vendors' answers: embeddings carry long arrays. */
@@ -28,7 +28,7 @@ export const answerJsonLimits: JsonLimits = {
   depthMax: 256,
   membersMax: 10_000_000,
   elementsMax: 10_000_000,
-  elementsSumMax: 10_000_000,
+  valuesMax: 10_000_000,
 }
 
 /** Names of outermost members are decoded to be told apart; none that any dialect knows comes near this. */
@@ -140,8 +140,7 @@ class Scanner {
   readonly #members: JsonMember[] = []
   readonly #names = new Set<string>()
   #at = 0
-  #membersSeen = 0
-  #elementsSeen = 0
+  #values = 0
   #mediaParts = 0
   #closeAt = -1
   /** Elements of the array read last; valid right after `#value`. */
@@ -215,14 +214,16 @@ class Scanner {
       this.#at++
       return true
     }
+    let members = 0
     for (;;) {
       if (bytes[this.#at] !== QUOTE) return this.#fail('a member name in double quotes is missing')
       const keyStart = this.#at
       if (!this.#string()) return false
       const keyEnd = this.#at
-      if (++this.#membersSeen > this.#limits.membersMax) {
-        return this.#fail(`more than ${this.#limits.membersMax} object members`)
+      if (++members > this.#limits.membersMax) {
+        return this.#fail(`an object of more than ${this.#limits.membersMax} members`)
       }
+      if (!this.#countValue()) return false
       this.#space()
       if (bytes[this.#at] !== COLON) return this.#fail('a colon is missing after a member name')
       this.#at++
@@ -269,9 +270,7 @@ class Scanner {
       if (++elements > this.#limits.elementsMax) {
         return this.#fail(`an array of more than ${this.#limits.elementsMax} elements`)
       }
-      if (++this.#elementsSeen > this.#limits.elementsSumMax) {
-        return this.#fail(`more than ${this.#limits.elementsSumMax} array elements`)
-      }
+      if (!this.#countValue()) return false
       if (!this.#value(depth)) return false
       this.#space()
       const next = bytes[this.#at]
@@ -285,6 +284,10 @@ class Scanner {
       this.#elements = elements
       return true
     }
+  }
+
+  #countValue(): boolean {
+    return ++this.#values <= this.#limits.valuesMax || this.#fail(`more than ${this.#limits.valuesMax} values`)
   }
 
   #string(): boolean {

@@ -266,6 +266,13 @@ describe('the official client', () => {
   const ask = (maxRetries: number, model = 'chat-large') =>
     client(maxRetries).chat.completions.create({ model, messages: [{ role: 'user', content: 'hello' }] })
 
+  test('comes back when told to, and its retries are counted', async () => {
+    const log = gateway.said.length
+    vendor.behaviour = { status: 500 }
+    await expect(ask(1)).rejects.toMatchObject({ status: expect.any(Number) })
+    await expect.poll(() => gateway.said.slice(log), { timeout: 4_000 }).toContain('"client_retry":1')
+  })
+
   test('does not come back when that cannot help', async () => {
     await expect(ask(2, 'only-xx')).rejects.toMatchObject({ status: 404, code: 'model_not_found' })
     vendor.behaviour = { status: 400 }
