@@ -10,6 +10,7 @@ import { connectionShare, descriptorsMax } from './connection-share.ts'
 import type { HttpExchange } from './exchange.ts'
 import { checkHead } from './head-check.ts'
 import { endLingering } from './linger.ts'
+import { listen } from './listen.ts'
 import { type ExchangeSetting, NodeExchange } from './node-exchange.ts'
 
 /** Request heads above this get 431 (P12). */
@@ -22,6 +23,8 @@ const pipelinedMax = 16
 const surplusShare = 0.05
 const surplusMin = 16
 const surplusMs = 1_000
+
+const socketSettings = { keepAlive: false, noDelay: true, highWaterMark: 64 * 1024 }
 
 /** What the front hands each request to. `refusal` says why it is not to be served. */
 export type Handler = (exchange: HttpExchange, refusal: SpillwayError | undefined) => void
@@ -54,8 +57,12 @@ export class Front {
   readonly #options: FrontOptions
   readonly #setting: ExchangeSetting
   #connectionsMax = 0
+  #surplusMax = 0
+  #closeSockets: () => Promise<void> = async () => {}
   readonly #connections = new WeakMap<Socket, Connection>()
   readonly #sweep: NodeJS.Timeout
+  /** TLS or not, greeted or not. */
+  #sockets = 0
   #open = 0
 
   private constructor(options: FrontOptions) {
@@ -70,9 +77,7 @@ export class Front {
       requireHostHeader: false,
       insecureHTTPParser: false,
       joinDuplicateHeaders: false,
-      keepAlive: false,
-      noDelay: true,
-      highWaterMark: 64 * 1024,
+      ...socketSettings,
     }
     this.#server =
       tls === undefined
@@ -88,10 +93,12 @@ export class Front {
 
   static async listen(options: FrontOptions): Promise<Front> {
     const front = new Front(options)
-    await new Promise<void>((resolve, reject) => {
-      front.#server.once('error', (error: NodeJS.ErrnoException) => reject(listenProblem(error, options)))
-      front.#server.listen({ host: options.host, port: options.port, backlog: 1024 }, resolve)
-    })
+    const { host, port } = options
+    try {
+      front.#closeSockets = await listen(front.#server, { host, port, backlog: 1024 }, socketSettings)
+    } catch (error) {
+      throw listenProblem(error as NodeJS.ErrnoException, options)
+    }
     return front
   }
 
@@ -114,7 +121,7 @@ export class Front {
     this.buffers.setLimits(limits.buffersBytesMax, limits.requestBodyMs)
     this.#setting.stallMs = limits.streamIdleMs
     this.#connectionsMax = connectionShare(limits.connectionsMax, descriptorsMax())
-    server.maxConnections = this.#connectionsMax + Math.max(surplusMin, Math.ceil(this.#connectionsMax * surplusShare))
+    this.#surplusMax = Math.max(surplusMin, Math.ceil(this.#connectionsMax * surplusShare))
   }
 
   /**
@@ -128,14 +135,17 @@ export class Front {
 
   async close(): Promise<void> {
     clearInterval(this.#sweep)
+    const closed = this.#closeSockets()
     await new Promise<void>((resolve) => {
       this.#server.close(() => resolve())
       this.#server.closeAllConnections()
     })
+    await closed
   }
 
   #listen(): void {
     const server = this.#server
+    server.on('connection', (socket: Socket) => this.#bound(socket))
     server.on(this.#options.tls === undefined ? 'connection' : 'secureConnection', (socket: Socket) =>
       this.#connected(socket),
     )
@@ -153,6 +163,15 @@ export class Front {
       this.#refuseUnread(socket, new SpillwayError('invalid_request', 'no protocol upgrade is served here')),
     )
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => this.#broken(error, socket))
+  }
+
+  /** Beyond those who are told that they are too many, connections are dropped. */
+  #bound(socket: Socket): void {
+    this.#sockets++
+    socket.once('close', () => {
+      this.#sockets--
+    })
+    if (this.#sockets > this.#connectionsMax + this.#surplusMax) socket.destroy()
   }
 
   #connected(socket: Socket): void {
