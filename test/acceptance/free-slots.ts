@@ -9,12 +9,6 @@ export interface Place {
   readonly models: readonly string[]
 }
 
-/**
- * A slot counts as free for a request that failed only if it was free this long before: news takes a moment to travel
- * from a cloud through the gateway to a client, on a machine that has other things to do.
- */
-export const newsMs = 50
-
 /** Something that holds from one moment to the next change. */
 interface Step<T> {
   readonly atMs: number
@@ -32,9 +26,17 @@ interface Timeline {
  * silent or refusing, and fewer of its slots are in use than it has; a slow place counts like any other.
  */
 export class FreeSlots {
+  readonly #newsMs: number
   readonly #timelines: readonly Timeline[]
 
-  constructor(places: readonly Place[], served: readonly ServedRequest[], faults: readonly FaultChange[]) {
+  /** `newsMs`: so long a slot must have been free before a request failed; sooner nobody could have known. */
+  constructor(
+    places: readonly Place[],
+    served: readonly ServedRequest[],
+    faults: readonly FaultChange[],
+    newsMs: number,
+  ) {
+    this.#newsMs = newsMs
     this.#timelines = places.map((place) => ({
       place,
       inUse: slotsInUse(served.filter((line) => isAt(place, line))),
@@ -45,9 +47,9 @@ export class FreeSlots {
     }))
   }
 
-  /** A place of those allowed that had a free slot all through the last moments before `failedMs`; undefined if none. */
+  /** A place of those allowed that had a free slot until `failedMs`, and long enough; undefined if none. */
   find(failedMs: number, isAllowed: (place: Place) => boolean): Place | undefined {
-    const fromMs = failedMs - newsMs
+    const fromMs = failedMs - this.#newsMs
     return this.#timelines.find(
       ({ place, inUse, canServe }) =>
         isAllowed(place) &&

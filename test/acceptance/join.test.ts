@@ -201,6 +201,29 @@ describe('a free slot', () => {
     expect(kinds(refused({ faults: [down, back] }))).not.toContain('failed-with-room')
   })
 
+  test('must have been free for as long as news took that day', () => {
+    // Ninety-nine answers that came at once and two that came late, by clients' word against the clouds'.
+    const day = (lateMs: number): Partial<Books> => ({
+      results: [
+        result({ ...refusal }),
+        ...Array.from({ length: 101 }, (_, index) =>
+          result({ requestId: `req_${index + 2}`, endMs: 2_000 + (index < 2 ? lateMs : 0) }),
+        ),
+      ],
+      served: Array.from({ length: 101 }, (_, index) =>
+        served({ requestId: `req_${index + 2}`, country: 'US', startMs: startMs + 1_900, endMs: startMs + 2_000 }),
+      ),
+    })
+    expect(join(books(day(0))).newsMs).toBe(50)
+    expect(join(books(day(180))).newsMs).toBe(180)
+    // A machine that is slower than that is no excuse for the gateway.
+    expect(join(books(day(9_000))).newsMs).toBe(500)
+    const back: FaultChange = { ...down, how: null, atMs: failedMs - 100 }
+    const failed = (lateMs: number) => kinds(books({ ...day(lateMs), faults: [down, back] }))
+    expect(failed(0)).toContain('failed-with-room')
+    expect(failed(180)).not.toContain('failed-with-room')
+  })
+
   test('is none where the place does not serve the model', () => {
     expect(kinds(refused({ faults: [], result: { model: 'chat-small' } }))).not.toContain('failed-with-room')
   })

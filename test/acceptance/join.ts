@@ -1,6 +1,7 @@
 import type { FaultChange, ServedRequest } from '../../demo/cloud-log.ts'
 import type { UsageRow } from '../../src/adapters/storage/storage.ts'
 import type { ReplayResult } from '../../src/cli/replay/sender.ts'
+import { percentilesOf } from '../../src/cli/replay/summary.ts'
 import { FreeSlots, type Place } from './free-slots.ts'
 
 /** A request as its client saw it end. */
@@ -63,6 +64,8 @@ export interface Joined {
     readonly cloudLines: number
     readonly ledgerRows: number
   }
+  /** How long a slot had to be free, ms, to count against a failure. */
+  readonly newsMs: number
   readonly violations: readonly Violation[]
 }
 
@@ -74,6 +77,7 @@ export function join(books: Books): Joined {
 class Join {
   readonly #books: Books
   readonly #violations: Violation[] = []
+  readonly #newsMs: number
   readonly #freeSlots: FreeSlots
   readonly #rows = new Map<string, UsageRow>()
   readonly #served: ReadonlyMap<string, readonly ServedRequest[]>
@@ -81,8 +85,9 @@ class Join {
 
   constructor(books: Books) {
     this.#books = books
-    this.#freeSlots = new FreeSlots(books.places, books.served, books.faults)
     this.#served = Map.groupBy(books.served, ({ requestId }) => requestId ?? '')
+    this.#newsMs = newsMsOf(books.results, this.#served)
+    this.#freeSlots = new FreeSlots(books.places, books.served, books.faults, this.#newsMs)
   }
 
   run(): Joined {
@@ -105,6 +110,7 @@ class Join {
     }
     return {
       checked: { results: results.length, ...counts, cloudLines: served.length, ledgerRows: ledger.length },
+      newsMs: this.#newsMs,
       violations: this.#violations,
     }
   }
@@ -201,6 +207,22 @@ class Join {
     if (row.subProcessor !== line.cloud || row.country !== line.country)
       this.#report('wrong-place', id, `${row.subProcessor}/${row.country}, served by ${line.cloud}/${line.country}`)
   }
+}
+
+/** On a machine with nothing else to do, news is there in less; on one that has too much, more is no excuse. */
+const newsMsMin = 50
+const newsMsMax = 500
+
+/**
+ * How long news takes from a cloud through the gateway to a client: within so long of its end at its cloud, 99 of 100
+ * whole answers had ended at their clients.
+ */
+function newsMsOf(results: readonly Asked[], served: ReadonlyMap<string, readonly ServedRequest[]>): number {
+  const delaysMs = results.flatMap(({ requestId, ended, sentMs, endMs }) => {
+    const line = ended === 'ok' ? served.get(requestId ?? '')?.find((one) => one.ended === 'complete') : undefined
+    return line === undefined ? [] : [sentMs + endMs - line.endMs]
+  })
+  return Math.min(newsMsMax, Math.max(newsMsMin, Math.ceil(percentilesOf(delaysMs)?.p99 ?? 0)))
 }
 
 function idOf({ requestId, index }: ReplayResult): string {

@@ -88,13 +88,15 @@ export class Stage {
     const log = readdirSync(path.join(this.dir, 'logs')).flatMap((name) =>
       lines<ServedRequest | FaultChange>(path.join(this.dir, 'logs', name)),
     )
+    const places = placesOf(this.#clouds)
+    writeFileSync(path.join(this.dir, 'places.json'), JSON.stringify(places))
     return {
       results: this.#asked,
       served: log.filter((line) => line.kind === 'request'),
       faults: log.filter((line) => line.kind === 'fault'),
       ledger,
       tenants,
-      places: placesOf(this.#clouds),
+      places,
       windowTokens: markWindowTokens,
     }
   }
