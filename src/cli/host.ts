@@ -1,3 +1,4 @@
+import { startOfMonth } from '../adapters/limits/calendar.ts'
 import { MemoryRateLimiter } from '../adapters/limits/memory.ts'
 import { PriceBook } from '../adapters/price-book/price-book.ts'
 import { openStorage } from '../adapters/storage/open-storage.ts'
@@ -76,7 +77,7 @@ async function build(options: HostOptions, parts: AsyncDisposableStack): Promise
   const monthStartMs = startOfMonth(systemClock.wallMs())
   for (const by of ['tenant', 'key'] as const) {
     for (const [id, nanoUsd] of storage.ledger.spentNanoUsd(by, monthStartMs))
-      limiter.seedSpend(`${by}/${id}`, nanoUsd / 1e9, systemClock.wallMs())
+      limiter.seedSpend(`${by}/${id}`, nanoUsd, systemClock.wallMs())
   }
 
   const providers = new ProviderSet(env, ({ provider, problem }) =>
@@ -166,9 +167,4 @@ async function build(options: HostOptions, parts: AsyncDisposableStack): Promise
       await parts.disposeAsync()
     },
   }
-}
-
-function startOfMonth(wallMs: number): number {
-  const date = new Date(wallMs)
-  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1)
 }

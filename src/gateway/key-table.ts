@@ -86,8 +86,7 @@ export class KeyTable {
 const workspaceHeaders = ['openai-organization', 'openai-project'] as const
 
 function budgetsOf(tenant: TenantRow, key: KeyRow): Budget[] {
-  const budgets = [budgetOf(`tenant/${tenant.id}`, tenant), budgetOf(`key/${key.id}`, key)]
-  return budgets.filter((budget) => Object.keys(budget).length > 1)
+  return [budgetOf(`tenant/${tenant.id}`, tenant), budgetOf(`key/${key.id}`, key)]
 }
 
 function budgetOf(id: string, limits: TenantRow | KeyRow): Budget {

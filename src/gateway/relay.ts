@@ -1,5 +1,5 @@
 import type { RateLimiter, Reservation } from '../adapters/limits/rate-limiter.ts'
-import { costNanoUsd, holdNanoUsd, nanoUsdPerToken } from '../adapters/price-book/cost.ts'
+import { costNanoUsd, maxCostNanoUsd, nanoUsdPerToken } from '../adapters/price-book/cost.ts'
 import type {
   AnswerHead,
   AnswerProgress,
@@ -82,6 +82,8 @@ export class Relay implements Dispatchable, AnswerSink {
   #held: Uint8Array[] = []
   #settling = false
   readonly #marks: MarkWindow
+  /** Output that the reservation covers. */
+  #heldOutputTokens: number
 
   constructor(house: RelayHouse, request: RelayRequest) {
     this.#house = house
@@ -102,6 +104,7 @@ export class Relay implements Dispatchable, AnswerSink {
       eligible: access.eligible,
       affinity: `${caller.tenant.id}/${body.affinity}`,
     }
+    this.#heldOutputTokens = outputTokens
     this.#marks = new MarkWindow((outputTokens) => this.#writeMark(outputTokens))
   }
 
@@ -114,11 +117,9 @@ export class Relay implements Dispatchable, AnswerSink {
     const { house, request } = { house: this.#house, request: this.#request }
     const { caller, access } = request
     const { tokens } = this.facts
-    const holdUsd =
-      access.pricesMax === undefined ? 0 : holdNanoUsd(tokens.input, tokens.output, access.pricesMax) / 1e9
     const reservation = house.limiter.reserve(
       caller.budgets,
-      { tokens: tokens.input + tokens.output, usd: holdUsd },
+      { tokens: tokens.input + tokens.output, nanoUsd: maxCostNanoUsd(tokens, access.pricesMax) },
       house.clock.nowMs(),
       house.clock.wallMs(),
     )
@@ -406,7 +407,7 @@ export class Relay implements Dispatchable, AnswerSink {
     const nanoUsd = prices === undefined ? 0 : costNanoUsd(tokens, prices)
     this.#settling = true
     const record = this.#settleRecord(state, source, tokens, nanoUsd, status, code ?? null)
-    this.#reservation?.settle({ tokens: tokens.input + tokens.output, usd: nanoUsd / 1e9 }, this.#house.clock.nowMs())
+    this.#reservation?.settle({ tokens: tokens.input + tokens.output, nanoUsd }, this.#house.clock.nowMs())
     this.#house.journal.append([record], (error) => {
       this.#end()
       if (this.#answering && this.#request.body.stream) this.#house.observer.streamClosed()
@@ -426,6 +427,10 @@ export class Relay implements Dispatchable, AnswerSink {
 
   #writeMark(outputTokens: number): void {
     const current = this.#try as Try
+    if (!this.#holdFor(outputTokens)) {
+      this.giveUp('insufficient_quota', 'the budget for this month is used up; the answer is not whole')
+      return
+    }
     const record: JournalRecord = { kind: 'mark', id: this.#request.id, n: current.attempt.number, outputTokens }
     this.#house.journal.append([record], (error) => {
       if (this.#ended || this.#settling) return
@@ -437,6 +442,17 @@ export class Relay implements Dispatchable, AnswerSink {
       if (this.#held.length === 0) return
       if (this.#request.exchange.write(this.#takeHeld())) current.exchange?.resume()
     })
+  }
+
+  /** An answer without a maximum may outgrow what was held for it: what is to be handed over is held first. */
+  #holdFor(outputTokens: number): boolean {
+    const { body, access } = this.#request
+    const more = outputTokens - this.#heldOutputTokens
+    if (body.outputTokensMax !== undefined || more <= 0 || access.pricesMax === undefined) return true
+    const nanoUsd = maxCostNanoUsd({ input: 0, output: more }, access.pricesMax)
+    if (this.#reservation?.extend(nanoUsd) !== true) return false
+    this.#heldOutputTokens = outputTokens
+    return true
   }
 
   #lastProgress(): AnswerProgress {
@@ -532,7 +548,7 @@ export class Relay implements Dispatchable, AnswerSink {
       priceVersion: endpoint.priceVersion,
       holdTokens: tokens.input + tokens.output,
       inputTokens: this.#house.estimate.tokens(body.bodyBytes, body.inputTokensMax),
-      holdNanoUsd: access.pricesMax === undefined ? 0 : holdNanoUsd(tokens.input, tokens.output, access.pricesMax),
+      holdNanoUsd: maxCostNanoUsd(tokens, access.pricesMax),
     }
   }
 
@@ -632,7 +648,7 @@ function samePlace(a: ServedEndpoint, b: ServedEndpoint): boolean {
 
 const noTokens: TokenCount = { input: 0, cachedInput: 0, output: 0 }
 const noBytes = Buffer.alloc(0)
-const nothing = { tokens: 0, usd: 0 }
+const nothing = { tokens: 0, nanoUsd: 0 }
 
 function exceededError(exceeded: Reservation & { kind: 'exceeded' }): SpillwayError {
   const whose = exceeded.budgetId.startsWith('key/') ? 'this key' : 'this workspace'

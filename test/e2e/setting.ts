@@ -14,7 +14,7 @@ export interface Place {
 /** A configuration over fake vendors: model `chat-large` at all of them, tenants `acme` (all) and `other` (GB only). */
 export function yamlFor(
   places: readonly Place[],
-  extra: { limits?: string; acme?: string; routing?: string; concurrencyMax?: number } = {},
+  extra: { limits?: string; acme?: string; routing?: string; concurrencyMax?: number; model?: string } = {},
 ): string {
   const providers = places.map(
     ({ name, vendor, subProcessor, country }) =>
@@ -34,6 +34,7 @@ models:
     endpoints:
 ${endpoints.join('\n')}
     routing: ${extra.routing ?? 'interactive'}
+    ${extra.model ?? ''}
 plans:
   enterprise: { priority: 30 }
 tenants:

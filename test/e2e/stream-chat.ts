@@ -22,7 +22,7 @@ export function streamChat(
     key = acmeKey,
     content = 'hi',
     leavesAfterMs,
-  }: { maxTokens: number; key?: string; content?: string; leavesAfterMs?: number | undefined },
+  }: { maxTokens: number | undefined; key?: string; content?: string; leavesAfterMs?: number | undefined },
 ): Promise<SeenStream> {
   return new Promise((resolve) => {
     const body = JSON.stringify({

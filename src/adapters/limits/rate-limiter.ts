@@ -1,4 +1,4 @@
-/** What bounds one payer. Absent limits are off. */
+/** What bounds one payer. Absent limits are off; what is used is counted all the same, since one may come later. */
 export interface Budget {
   /** Names the counter: `tenant/acme` or `key/k_…`. */
   readonly id: string
@@ -8,10 +8,10 @@ export interface Budget {
   readonly usdPerMonth?: number
 }
 
-/** What a request may cost at the most (hold), or did cost (settle). */
+/** What a request may cost at the most (hold), or did cost (settle). Money in whole nano-dollars, so that sums are exact. */
 export interface Amount {
   readonly tokens: number
-  readonly usd: number
+  readonly nanoUsd: number
 }
 
 export type LimitName = 'requests' | 'tokens' | 'concurrent' | 'usd'
@@ -30,14 +30,19 @@ export type Reservation =
   | {
       readonly kind: 'granted'
       readonly remaining: Remaining
-      /** Gives back what was not used, charges what was used beyond the hold. Once; later calls do nothing. */
+      /** Holds so much more money. False where a budget has not so much left; then nothing more is held. */
+      extend(nanoUsd: number): boolean
+      /**
+       * Gives back what was not used, charges what was used beyond the hold; the money to the month it was held in.
+       * Once; later calls do nothing.
+       */
       settle(used: Amount, nowMs: number): void
     }
   | {
       readonly kind: 'exceeded'
       readonly limit: LimitName
       readonly budgetId: string
-      /** When the same request would fit; absent where waiting does not help (month's money, larger than the limit). */
+      /** When the same request would fit; absent where waiting does not help (the month's money). */
       readonly retryAfterMs?: number
       readonly remaining: Remaining
     }
@@ -49,5 +54,5 @@ export type Reservation =
 export interface RateLimiter {
   reserve(budgets: readonly Budget[], hold: Amount, nowMs: number, wallMs: number): Reservation
   /** Money spent this calendar month (UTC) before this process began, from the ledger. */
-  seedSpend(budgetId: string, usd: number, wallMs: number): void
+  seedSpend(budgetId: string, nanoUsd: number, wallMs: number): void
 }

@@ -13,9 +13,11 @@ export function costNanoUsd(tokens: TokenCount, prices: TokenPrices): number {
   return Math.round(usd * nanoUsdPerToken)
 }
 
-/** The most that a request can cost: nothing cached, all of the output used. */
-export function holdNanoUsd(inputTokensMax: number, outputTokensMax: number, prices: TokenPrices): number {
-  return Math.ceil(
-    (inputTokensMax * Math.max(prices.input, prices.cachedInput) + outputTokensMax * prices.output) * nanoUsdPerToken,
-  )
+/** The most that tokens can cost: nothing cached, unless that is dearer. 0 where there is no price. */
+export function maxCostNanoUsd(
+  { input, output }: { readonly input: number; readonly output: number },
+  prices: TokenPrices | undefined,
+): number {
+  if (prices === undefined) return 0
+  return Math.ceil((input * Math.max(prices.input, prices.cachedInput) + output * prices.output) * nanoUsdPerToken)
 }

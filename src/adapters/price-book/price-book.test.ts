@@ -1,6 +1,6 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
-import { costNanoUsd, holdNanoUsd } from './cost.ts'
+import { costNanoUsd, maxCostNanoUsd } from './cost.ts'
 import { PriceBook } from './price-book.ts'
 
 describe('the price book', () => {
@@ -48,7 +48,7 @@ describe('the cost of a request', () => {
       fc.property(fc.nat(1e6), fc.nat(1e6), fc.nat(1e6), price, price, price, (input, cached, output, pi, pc, po) => {
         const prices = { input: pi, cachedInput: pc, output: po }
         expect(costNanoUsd({ input, cachedInput: Math.min(cached, input), output }, prices)).toBeLessThanOrEqual(
-          holdNanoUsd(input, output, prices),
+          maxCostNanoUsd({ input, output }, prices),
         )
       }),
     )
