@@ -1,6 +1,7 @@
 import { type ChildProcess, spawn } from 'node:child_process'
 import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
+import { request as requestTls } from 'node:https'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
@@ -17,6 +18,7 @@ export class GatewayProcess {
   readonly #descriptorsMax: number | undefined
   #child: ChildProcess | undefined
   #said = ''
+  #isSecure = false
 
   private constructor(port: number, env: Record<string, string>, descriptorsMax: number | undefined) {
     this.port = port
@@ -54,6 +56,7 @@ export class GatewayProcess {
   }
 
   configure(yaml: string): void {
+    this.#isSecure = /^tls:/m.test(yaml)
     const metrics = /^metrics:/m.test(yaml) ? '' : 'metrics: off\n'
     const own = `listen: { host: 127.0.0.1, port: ${this.port} }\n${metrics}dataDir: ./data\n`
     writeFileSync(this.configFile, own + yaml)
@@ -76,7 +79,7 @@ export class GatewayProcess {
     child.stderr.on('data', keep)
     for (let round = 0; round < 400; round++) {
       if (child.exitCode !== null) throw new Error(`the gateway ended at start:\n${this.#said}`)
-      if ((await statusOf(this.port, '/readyz')) === 200) return
+      if ((await statusOf(this.port, '/readyz', this.#isSecure)) === 200) return
       await pause(25)
     }
     throw new Error(`the gateway did not become ready:\n${this.#said}`)
@@ -139,9 +142,10 @@ export async function runCli(
   return { code, out, err }
 }
 
-export function statusOf(port: number, target: string): Promise<number | undefined> {
+export function statusOf(port: number, target: string, isSecure = false): Promise<number | undefined> {
   return new Promise((resolve) => {
-    const call = request({ host: '127.0.0.1', port, path: target, timeout: 1_000, agent: false }, (answer) => {
+    const options = { host: '127.0.0.1', port, path: target, timeout: 1_000, agent: false as const }
+    const call = (isSecure ? requestTls : request)({ ...options, rejectUnauthorized: false }, (answer) => {
       answer.resume()
       resolve(answer.statusCode)
     })

@@ -1,4 +1,5 @@
 import { connect, type Socket } from 'node:net'
+import { connect as connectTls } from 'node:tls'
 
 /** One answer as it came over the wire. */
 export interface RawAnswer {
@@ -37,10 +38,18 @@ export class RawClient {
 
   /** Resolves once connected, or once that has failed: then the client is closed. */
   static open(port: number): Promise<RawClient> {
-    const socket = connect({ host: '127.0.0.1', port, noDelay: true })
+    return RawClient.#opened(connect({ host: '127.0.0.1', port, noDelay: true }), 'connect')
+  }
+
+  /** The same over TLS, whatever the certificate. */
+  static openTls(port: number): Promise<RawClient> {
+    return RawClient.#opened(connectTls({ host: '127.0.0.1', port, rejectUnauthorized: false }), 'secureConnect')
+  }
+
+  static #opened(socket: Socket, connected: string): Promise<RawClient> {
     const client = new RawClient(socket)
     return new Promise((resolve) => {
-      socket.once('connect', () => resolve(client))
+      socket.once(connected, () => resolve(client))
       socket.once('close', () => resolve(client))
     })
   }
