@@ -59,6 +59,8 @@ for (const file of files) {
     const input = perMillion(cells[at.input])
     const output = cells[at.output] === '' ? 0 : perMillion(cells[at.output])
     const cached = cells[at.cached] === '' ? input : perMillion(cells[at.cached])
+    // Nothing at all is a preview's price, or a gap in the list: taken for true it would keep no budget.
+    if (input === 0 && output === 0) continue
     book[found.kind] ??= {}
     const models = book[found.kind] as Record<string, Price[]>
     models[name] ??= []

@@ -1,4 +1,4 @@
-import type { PriceBook } from '../adapters/price-book/price-book.ts'
+import { type ListPrice, type PriceBook, priceListOf } from '../adapters/price-book/price-book.ts'
 import type { Provider } from '../adapters/providers/provider.ts'
 import type { Config, ModelConfig } from '../config/config.ts'
 import { endpointsOf, type PlacedEndpoint, routingOf } from '../config/endpoints.ts'
@@ -60,8 +60,7 @@ export class Plane {
     this.config = config
     this.endpoints = endpointsOf(config).map((placed): ServedEndpoint => {
       const provider = providers.get(placed.providerName)
-      const kind = config.providers[placed.providerName]?.kind ?? ''
-      const listed = placed.prices === undefined ? priceBook.lookup(kind, placed.upstreamModel, wallMs) : undefined
+      const listed = placed.prices === undefined ? listPrice(config, placed, priceBook, wallMs) : undefined
       const prices = placed.prices ?? listed?.prices
       return {
         ...placed,
@@ -123,4 +122,15 @@ export class Plane {
     }
     return { input, cachedInput, output }
   }
+}
+
+function listPrice(
+  config: Config,
+  { providerName, upstreamModel }: PlacedEndpoint,
+  priceBook: PriceBook,
+  wallMs: number,
+): ListPrice | undefined {
+  const provider = config.providers[providerName]
+  const list = provider === undefined ? undefined : priceListOf(provider)
+  return list === undefined ? undefined : priceBook.lookup(list, upstreamModel, wallMs)
 }

@@ -1,3 +1,4 @@
+import type { ProviderConfig } from '../../config/config.ts'
 import type { TokenPrices } from '../../core/endpoint.ts'
 import listPrices from './list-prices.json' with { type: 'json' }
 
@@ -5,13 +6,22 @@ import listPrices from './list-prices.json' with { type: 'json' }
 type DatedPrices = readonly (readonly [from: string, input: number, cachedInput: number, output: number])[]
 export type PriceTable = Readonly<Record<string, Readonly<Record<string, DatedPrices>>>>
 
+/**
+ * Which list a provider's prices stand in; undefined for those that have none: an engine of one's own, or a vendor that
+ * is not listed here.
+ */
+export function priceListOf(provider: ProviderConfig): string | undefined {
+  if (provider.kind !== 'openai-compatible') return provider.kind
+  return new URL(provider.baseUrl).hostname === 'api.openai.com' ? 'openai' : undefined
+}
+
 export interface ListPrice {
   readonly prices: TokenPrices
   /** Names the entry, for the journal: which price was in force. */
   readonly version: string
 }
 
-/** List prices by provider kind, model and date. Where they come from: SOURCE.md. */
+/** List prices by vendor, model and date. Where they come from: SOURCE.md. */
 export class PriceBook {
   readonly #table: PriceTable
 
@@ -20,8 +30,8 @@ export class PriceBook {
   }
 
   /** The price in force at a wall time; before the first that is known, the first. Undefined where none is known. */
-  lookup(kind: string, model: string, wallMs: number): ListPrice | undefined {
-    const models = Object.hasOwn(this.#table, kind) ? this.#table[kind] : undefined
+  lookup(list: string, model: string, wallMs: number): ListPrice | undefined {
+    const models = Object.hasOwn(this.#table, list) ? this.#table[list] : undefined
     const dated = models !== undefined && Object.hasOwn(models, model) ? models[model] : undefined
     if (dated === undefined) return undefined
     const today = new Date(wallMs).toISOString().slice(0, 10)
