@@ -31,8 +31,11 @@ export interface Operations {
   'keys.revoke'(id: string): null
   'usage.sum'(query: UsageQuery): Promise<readonly UsageSum[]>
   'usage.request'(id: string): Promise<UsageRow | null>
-  /** All rows, or those of one tenant. */
-  'usage.export'(tenant: string | null): Promise<readonly UsageRow[]>
+  /** All rows or those of one tenant, by pages: `after` is the `next` of the page before. */
+  'usage.export'(argument: {
+    readonly tenant: string | null
+    readonly after: string
+  }): Promise<{ readonly rows: readonly UsageRow[]; readonly next: string | null }>
   'usage.rebuild'(argument: null, onProgress?: OnProgress): Promise<{ readonly requests: number }>
 }
 
@@ -68,9 +71,9 @@ export function operationsOn(storage: Storage, clock: Clock, config: () => Confi
       await storage.project()
       return ledger.request(id) ?? null
     },
-    async 'usage.export'(tenant) {
+    async 'usage.export'({ tenant, after }) {
       await storage.project()
-      return [...ledger.rows(tenant ?? undefined)]
+      return ledger.page(after, tenant ?? undefined)
     },
     'usage.rebuild': (_argument, onProgress) => storage.rebuild(onProgress),
   }

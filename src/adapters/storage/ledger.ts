@@ -15,6 +15,8 @@ function insert(table: string, columns: string, key: string): string {
   return `insert into ${table} (${columns}) values (${places}) on conflict (${key}) do nothing`
 }
 
+const pageRows = 1_000
+
 const groupColumns = {
   tenant: 'tenant',
   key: 'key_id',
@@ -123,6 +125,18 @@ export class SqliteLedger implements Ledger {
       yield usageRow(row as unknown as RequestRow)
     for (const open of this.#open().values())
       if (tenant === undefined || open.admit.tenant === tenant) yield openRow(open)
+  }
+
+  page(afterId: string, tenant?: string): { readonly rows: readonly UsageRow[]; readonly next: string | null } {
+    const found = this.#database
+      .prepare(
+        `select * from requests where id > ? ${tenant === undefined ? '' : 'and tenant = ?'} order by id limit ${pageRows}`,
+      )
+      .all(afterId, ...(tenant === undefined ? [] : [tenant]))
+    const rows = found.map((row) => usageRow(row as unknown as RequestRow))
+    if (rows.length === pageRows) return { rows, next: rows.at(-1)?.id ?? null }
+    const open = [...this.#open().values()].filter(({ admit }) => tenant === undefined || admit.tenant === tenant)
+    return { rows: [...rows, ...open.map(openRow)], next: null }
   }
 
   accounts(): readonly AccountBalance[] {

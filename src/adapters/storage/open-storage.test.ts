@@ -39,6 +39,24 @@ const append = (to: Storage, ...records: JournalRecord[]) =>
 const rows = (from: Storage): UsageRow[] => [...from.ledger.rows()]
 
 describe('the ledger', () => {
+  test('is read by pages, what is open on the last, each row once', async () => {
+    const store = await open()
+    const ids = Array.from({ length: 2_300 }, (_, index) => `r${String(index).padStart(4, '0')}`)
+    await append(store, ...ids.flatMap((id) => [admitRecord(id), attemptRecord(id)]))
+    await append(store, ...ids.slice(0, -1).map((id) => settleRecord(id, 1)))
+    await append(store, admitRecord('other', 'globex'), attemptRecord('other'))
+    await store.project()
+    const pages: string[][] = []
+    for (let after: string | null = ''; after !== null; ) {
+      const page = store.ledger.page(after, 'acme')
+      pages.push(page.rows.map(({ id }) => id))
+      after = page.next
+    }
+    expect(pages.map(({ length }) => length)).toEqual([1_000, 1_000, 300])
+    expect(pages.flat()).toEqual(ids)
+    expect(store.ledger.page('').rows[0]).toEqual(rows(store)[0])
+  })
+
   test('has one row for each request that ended, and sums them', async () => {
     const store = await open()
     for (const id of ['a', 'b']) await append(store, admitRecord(id), attemptRecord(id))

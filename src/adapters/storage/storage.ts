@@ -122,6 +122,8 @@ export interface Ledger {
   request(id: string): UsageRow | undefined
   /** All rows in order of id, for comparison in tests and export. */
   rows(tenant?: string): IterableIterator<UsageRow>
+  /** As `rows`, a thousand at a time, so that reading them all stops nobody: those after an id; `next` where there are more. */
+  page(afterId: string, tenant?: string): { readonly rows: readonly UsageRow[]; readonly next: string | null }
   /** Nano-dollars each tenant or key spent since a wall time. */
   spentNanoUsd(by: 'tenant' | 'key', fromWallMs: number): ReadonlyMap<string, number>
 }

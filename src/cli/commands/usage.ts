@@ -1,4 +1,5 @@
 import type { UsageQuery, UsageRow } from '../../adapters/storage/storage.ts'
+import type { Operations } from '../../admin/operations.ts'
 import { type Command, type Progress, type Terminal, UsageError } from '../command.ts'
 import { withData } from '../control.ts'
 import { actionIn, dataHelp, dataOptions, noWords, oneWord, readOptions } from '../options.ts'
@@ -48,8 +49,17 @@ ${dataHelp}`,
       }
       case 'export': {
         noWords(rest)
-        const rows = await withData(values, terminal, (call) => call('usage.export', values.tenant ?? null))
-        terminal.result(rows, csv(rows))
+        const all: UsageRow[] = []
+        terminal.out(csvLine(columns.map(([name]) => name)))
+        await withData(values, terminal, async (call) => {
+          for (let after: string | null = ''; after !== null; ) {
+            const page: UsagePage = await call('usage.export', { tenant: values.tenant ?? null, after })
+            for (const row of page.rows) terminal.out(csvLine(columns.map(([, read]) => read(row))))
+            if (terminal.json) all.push(...page.rows)
+            after = page.next
+          }
+        })
+        if (terminal.json) terminal.result(all, '')
         return 0
       }
       case 'rebuild': {
@@ -71,6 +81,8 @@ ${dataHelp}`,
     }
   },
 }
+
+type UsagePage = Awaited<ReturnType<Operations['usage.export']>>
 
 type Sums = readonly {
   readonly group: Readonly<Record<string, string>>
@@ -174,12 +186,11 @@ const columns: readonly (readonly [name: string, cell: (row: UsageRow) => unknow
   ['usd', usdOf],
 ]
 
-function csv(rows: readonly UsageRow[]): string {
-  const cell = (value: unknown): string => {
-    const text = String(value ?? '')
-    return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
-  }
-  return [columns.map(([name]) => name), ...rows.map((row) => columns.map(([, read]) => cell(read(row))))]
-    .map((cells) => cells.join(','))
-    .join('\n')
+function csvLine(cells: readonly unknown[]): string {
+  return cells
+    .map((value) => {
+      const text = String(value ?? '')
+      return /[",\n]/.test(text) ? `"${text.replaceAll('"', '""')}"` : text
+    })
+    .join(',')
 }
