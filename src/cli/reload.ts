@@ -81,14 +81,7 @@ function changedForGood(started: Config, next: Config): string | undefined {
 }
 
 const laterKeys = ['metrics', 'log', 'telemetry', 'journal', 'eventLog'] as const
-const laterLimits = [
-  'requestHeadMs',
-  'requestBodyMs',
-  'buffersBytesMax',
-  'connectionsMax',
-  'queueLengthMax',
-  'attemptsMax',
-] as const satisfies readonly (keyof TrafficLimits)[]
+const laterLimits = ['queueLengthMax', 'attemptsMax'] as const satisfies readonly (keyof TrafficLimits)[]
 
 /** What is read at start only. */
 function changedLater(started: Config, next: Config): string[] {

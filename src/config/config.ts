@@ -28,7 +28,7 @@ export interface TrafficLimits {
   readonly connectMs: number
   /** How long open answers may run on after SIGTERM. */
   readonly drainMs: number
-  /** Open client connections. */
+  /** Open client connections; fewer where the process may not open two descriptors for each. */
   readonly connectionsMax: number
 }
 

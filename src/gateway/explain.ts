@@ -3,6 +3,12 @@ import type { Scheduler } from '../core/scheduler.ts'
 import type { Caller } from './key-table.ts'
 import type { Access, Plane } from './plane.ts'
 
+interface ExplainedPrices {
+  readonly input: number
+  readonly cached_input: number
+  readonly output: number
+}
+
 /** One place as the explain call shows it. */
 export interface ExplainedEndpoint {
   readonly endpoint: string
@@ -13,7 +19,7 @@ export interface ExplainedEndpoint {
   /** What keeps it out now: a rule of the terms, or its state. Null for those that could be tried. */
   readonly removed_by: string | null
   /** US dollars for a million tokens; null where unknown. */
-  readonly usd_per_million_tokens: TokenPrices | null
+  readonly usd_per_million_tokens: ExplainedPrices | null
   readonly expected_first_token_ms: number | null
   readonly in_flight: number | null
   readonly concurrency_max: number
@@ -54,7 +60,7 @@ export function explain(
       country: endpoint.country,
       eligible: true,
       removed_by: candidate.removedBy ?? null,
-      usd_per_million_tokens: endpoint.prices ?? null,
+      usd_per_million_tokens: explainedPrices(endpoint.prices),
       expected_first_token_ms: candidate.firstTokenMs,
       in_flight: candidate.inFlight,
       concurrency_max: candidate.concurrencyMax,
@@ -70,7 +76,7 @@ export function explain(
       country: endpoint.country,
       eligible: false,
       removed_by: `${exclusion.rule}: ${exclusion.detail}`,
-      usd_per_million_tokens: endpoint.prices ?? null,
+      usd_per_million_tokens: explainedPrices(endpoint.prices),
       expected_first_token_ms: null,
       in_flight: null,
       concurrency_max: endpoint.concurrencyMax,
@@ -90,4 +96,8 @@ export function explain(
       access.eligible.indices.length === 0 ? null : scheduler.expectedWaitMs(model, access.eligible, nowMs),
     candidates,
   }
+}
+
+function explainedPrices(prices: TokenPrices | undefined): ExplainedPrices | null {
+  return prices === undefined ? null : { input: prices.input, cached_input: prices.cachedInput, output: prices.output }
 }

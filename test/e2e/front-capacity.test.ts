@@ -17,8 +17,11 @@ afterEach(async () => {
   await vendor?.down()
 })
 
+const yamlWith = (extra: Parameters<typeof yamlFor>[1]) =>
+  yamlFor([{ name: 'own', vendor, subProcessor: 'self', country: 'NL' }], extra)
+
 async function startGateway(extra: Parameters<typeof yamlFor>[1] = {}, descriptorsMax?: number): Promise<void> {
-  const yaml = yamlFor([{ name: 'own', vendor, subProcessor: 'self', country: 'NL' }], extra)
+  const yaml = yamlWith(extra)
   gateway = await GatewayProcess.start(yaml, keysEnv, descriptorsMax === undefined ? {} : { descriptorsMax })
 }
 
@@ -98,7 +101,7 @@ describe('many streams', () => {
 })
 
 describe('more connections than there is room for', () => {
-  test('the surplus is told so, and health can still be asked', async () => {
+  test('the surplus is told so, health can still be asked, and a reload makes room', async () => {
     await startGateway({ limits: '{ connectionsMax: 20, requestHeadMs: 60000 }' })
     const held = await Promise.all(Array.from({ length: 20 }, () => RawClient.open(gateway.port)))
     await until(async () => (await answerTo(chat()))?.status === 503)
@@ -109,8 +112,10 @@ describe('more connections than there is room for', () => {
     expect(vendor.chats.length).toBeLessThan(2)
     expect(await statusOf(gateway.port, '/livez')).toBe(200)
     expect(await statusOf(gateway.port, '/readyz')).toBe(200)
+    gateway.configure(yamlWith({ limits: '{ connectionsMax: 30, requestHeadMs: 60000 }' }))
+    await until(async () => (await answerTo(chat()))?.status === 200, 'the new limit is not in force')
+    expect(held.every(({ isClosed }) => !isClosed)).toBe(true)
     for (const client of held) client.end()
-    await until(async () => (await answerTo(chat()))?.status === 200)
   })
 
   test.skipIf(!canReadUsage)(

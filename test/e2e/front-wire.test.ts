@@ -307,7 +307,7 @@ describe('explain', () => {
     expect(candidates[0]).toMatchObject({
       eligible: true,
       removed_by: null,
-      usd_per_million_tokens: { input: 1, cachedInput: 0.5, output: 2 },
+      usd_per_million_tokens: { input: 1, cached_input: 0.5, output: 2 },
     })
     expect(expected_wait_ms).toBe(0)
     expect(vendor.chats).toHaveLength(0)

@@ -11,13 +11,16 @@ export interface HttpExchange {
   /** The first header of that name (lower case), or undefined. */
   header(name: string): string | undefined
   /**
-   * Reads the whole body; calls back once, with the bytes or with why there are none. Never calls back from inside
-   * this call unless the body is there already, and not at all after `gone`.
+   * Reads the whole body; calls back once, with the bytes or with why there are none: from inside this call where that
+   * is known at once, and not at all after `gone`. Until then the client is not told to go on (`100-continue`).
    */
   readBody(bytesMax: number, done: (body: Buffer | BodyProblem) => void): void
   /** The body is needed no more: its bytes count as free. */
   releaseBody(): void
-  /** Status and headers; `headers` is flat: name, value, name, value … Goes out with the first bytes. */
+  /**
+   * Status and headers; `headers` is flat: name, value, name, value … Goes out with the first bytes. Before the end of
+   * the request's body it also means that nothing more is read: the connection closes after the answer.
+   */
   head(status: number, headers: string[]): void
   /** Sends bytes. False: more than the client takes is waiting; `drained` will be called. */
   write(bytes: Uint8Array): boolean
@@ -27,7 +30,7 @@ export interface HttpExchange {
   destroy(): void
   /** The client has taken what was waiting. Set before the first `write`. */
   drained: (() => void) | undefined
-  /** The client has left before the answer was whole. At most once. */
+  /** The client has left before the answer was whole, or takes nothing any more. At most once. */
   gone: (() => void) | undefined
   /** True once the client has left or the answer has ended. */
   readonly closed: boolean
