@@ -1,4 +1,4 @@
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { cpSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { parse, stringify } from 'yaml'
@@ -101,9 +101,15 @@ export class Stage {
     }
   }
 
-  /** Ends every process; `keep` leaves the folder, with what the gateway said, to be looked into. */
+  /** Ends every process; `keep` leaves the folder, with what the gateway said and its journal, to be looked into. */
   async strike(keep: boolean): Promise<void> {
-    if (keep) writeFileSync(path.join(this.dir, 'gateway.log'), this.gateway.said)
+    await this.gateway.end()
+    if (keep) {
+      writeFileSync(path.join(this.dir, 'gateway.log'), this.gateway.said)
+      const journal = path.join(this.gateway.dir, 'data/journal')
+      const isBook = (file: string) => file === journal || file.endsWith('.ndjson')
+      cpSync(journal, path.join(this.dir, 'journal'), { recursive: true, filter: isBook })
+    }
     await Promise.all([this.gateway.dispose(), this.#clouds.stop()])
     if (!keep) rmSync(this.dir, { recursive: true, force: true })
   }
