@@ -100,12 +100,23 @@ describe('spillway replay', () => {
     expect(out).toMatch(/100.00% answered whole/)
   })
 
+  test('that has a wrong key says so before it begins', { timeout: 20_000 }, async () => {
+    const wrong = target.map((word, index) => (target[index - 1] === '--key' ? 'wrong' : word))
+    const run = await runCli(['replay', 'burstgpt-head', ...wrong], dir)
+    expect(run).toMatchObject({ code: 1, err: expect.stringContaining('does not take the key') })
+  })
+
   test.each([
     [['replay', 'nowhere', '--key', 'k'], 1, /^spillway: there is no trace nowhere; .*\n$/],
     [['replay', 'burstgpt-head'], 2, /^spillway: --key KEY is missing.*\n$/],
     [['replay', 'burstgpt-head', '--key', 'k', '--speed', '0'], 2, /--speed takes a number above zero/],
     [['replay', 'burstgpt-head', '--key', 'k', '--url', 'localhost'], 2, /--url takes an address/],
     [['replay', 'burstgpt-head', '--keys-file', 'none'], 1, /the keys cannot be read from none: /],
+    [
+      ['replay', 'burstgpt-head', '--key', 'k', '--url', 'http://127.0.0.1:9/v1'],
+      1,
+      /^spillway: nobody answers at http:\/\/127.0.0.1:9\/v1 \(ECONNREFUSED\); start the gateway first/,
+    ],
   ])('%j ends with %i and one line that says why', { timeout: 20_000 }, async (args, code, problem) => {
     const run = await runCli(args, dir)
     expect(run.code).toBe(code)

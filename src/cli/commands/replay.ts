@@ -12,6 +12,7 @@ import { replayText } from '../replay/text.ts'
 import { readTrace, type TraceRequest } from '../replay/trace.ts'
 
 const refreshMs = 500
+const answerMs = 5_000
 
 export const command: Command = {
   name: 'replay',
@@ -67,6 +68,7 @@ partial, and the exit code is 130.`,
       concurrencyMax: positive('concurrency-max', values['concurrency-max']) ?? 5_000,
       seed: positive('seed', values.seed) ?? 1,
     }
+    await mustAnswer(url, keys[0] as string)
     const { results, partial } = await watched(options, `replaying ${path.basename(name)}`, terminal)
     const run: ReplayRun = {
       trace: path.basename(name),
@@ -87,9 +89,25 @@ partial, and the exit code is 130.`,
     if (values.html !== undefined) writeFileSync(path.resolve(terminal.cwd, values.html), replayPage(run))
     const { results: _, summary, ...about } = run
     terminal.result({ ...about, ...summary }, replayText(run, terminal))
-    if (partial) return 130
-    return results.length > 0 && results.every(({ ended }) => ended === 'unreachable') ? 1 : 0
+    return partial ? 130 : 0
   },
+}
+
+/** Nobody wants to wait for the end of a replay to learn that its address or its key was wrong. */
+async function mustAnswer(url: string, key: string): Promise<void> {
+  let status: number
+  try {
+    const { statusCode, body } = await request(`${url.replace(/\/+$/, '')}/models`, {
+      headers: { authorization: `Bearer ${key}` },
+      headersTimeout: answerMs,
+    })
+    await body.dump()
+    status = statusCode
+  } catch (error) {
+    const { code = (error as Error).message } = error as NodeJS.ErrnoException
+    throw new Error(`nobody answers at ${url} (${code}); start the gateway first, or name its address with --url`)
+  }
+  if (status === 401) throw new Error(`${url} does not take the key that was given first; see spillway keys list`)
 }
 
 /** Runs the replay with live progress; Ctrl-C ends it in two steps. */
@@ -152,7 +170,7 @@ async function pricesAt(url: string, keys: readonly string[], model: string): Pr
       method: 'POST',
       headers: { authorization: `Bearer ${keys[0]}`, 'content-type': 'application/json' },
       body: JSON.stringify({ model }),
-      headersTimeout: 5_000,
+      headersTimeout: answerMs,
     })
     const body = (await answer.body.json()) as {
       candidates?: { endpoint: string; usd_per_million_tokens: TokenPrices | null }[]

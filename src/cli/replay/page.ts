@@ -1,7 +1,7 @@
 import { html } from './escape.ts'
 import { count, duration, percentage } from './format.ts'
 import { type Curve, linearScale, linePlot, logScale, sharePlot, timeScale } from './plots.ts'
-import { failureRows, shareRows, timeRows, tokenRows } from './rows.ts'
+import { failureRows, shareRows, timeRows, tokenRows, triesRows } from './rows.ts'
 import { partialNote, type ReplayRun, simulationNote } from './run.ts'
 import type { ReplayResult } from './sender.ts'
 import { style } from './style.ts'
@@ -53,6 +53,7 @@ ${table('Did not end well', ['why', 'first byte', 'requests'], failureRows(run))
 ${table('Tokens', ['', 'count'], tokenRows(run))}
 ${table('Clouds', ['', 'answers', 'share'], shareRows(summary.byCloud))}
 ${table('Countries', ['', 'answers', 'share'], shareRows(summary.byCountry))}
+${table('Tries', ['tries', 'requests'], triesRows(run))}
 </section>
 </main>
 </body>

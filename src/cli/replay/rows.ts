@@ -34,3 +34,9 @@ export function tokenRows({ summary }: ReplayRun): string[][] {
 export function shareRows(shares: readonly Share[]): string[][] {
   return shares.map(({ name, requests, share }) => [name, count(requests), percentage(share, 1)])
 }
+
+/** Nothing for a server that does not say how often it tried. */
+export function triesRows({ summary: { attempts } }: ReplayRun): string[][] {
+  const entries = Object.entries(attempts)
+  return entries.every(([tries]) => tries === '0') ? [] : entries.map(([tries, number]) => [tries, count(number)])
+}

@@ -1,6 +1,6 @@
 import type { Terminal } from '../command.ts'
 import { count, duration, percentage } from './format.ts'
-import { failureRows, shareRows, timeRows, tokenRows } from './rows.ts'
+import { failureRows, shareRows, timeRows, tokenRows, triesRows } from './rows.ts'
 import { partialNote, type ReplayRun, simulationNote } from './run.ts'
 
 /** The report of a replay for a terminal. */
@@ -19,11 +19,7 @@ export function replayText(run: ReplayRun, terminal: Terminal): string {
     ...table(terminal, ['tokens', 'count'], tokenRows(run)),
     ...table(terminal, ['cloud', 'answers', 'share'], shareRows(summary.byCloud)),
     ...table(terminal, ['country', 'answers', 'share'], shareRows(summary.byCountry)),
-    ...table(
-      terminal,
-      ['tries', 'requests'],
-      Object.entries(summary.attempts).map(([tries, number]) => [tries, count(number)]),
-    ),
+    ...table(terminal, ['tries', 'requests'], triesRows(run)),
   ]
     .join('\n')
     .trimEnd()
