@@ -111,6 +111,18 @@ describe('JSON scanner', () => {
     )
   })
 
+  test('sees each byte of a long text, wherever it lies in memory', () => {
+    const odd = fc.constantFrom('"', '\\', '\u0000', '\u001f', ' ', '\u007f', '\u00a2', '\\"', '\\\\', '!', '#')
+    fc.assert(
+      fc.property(fc.nat(40), odd, fc.nat(40), fc.nat(3), (before, byte, after, offset) => {
+        const text = `"${'a'.repeat(before)}${byte}${'\u00e9'.repeat(after)}"`
+        const bytes = bytesOf(`${'"\\ '.slice(0, offset)}${text}"\\"`).subarray(offset, offset + bytesOf(text).length)
+        expect(!(scanJson(bytes, requestJsonLimits) instanceof JsonProblem)).toBe(isValidJson(text))
+      }),
+      { numRuns: 5_000 },
+    )
+  })
+
   test('finds the same members as JSON.parse, at their places', () => {
     fc.assert(
       fc.property(fc.dictionary(fc.string({ unit: 'grapheme' }), fc.jsonValue({ maxDepth: 3 })), (value) => {
