@@ -9,6 +9,7 @@ import { startMetricsServer } from '../gateway/metrics-server.ts'
 import type { Observer } from '../gateway/observer.ts'
 import { RequestLog } from '../gateway/request-log.ts'
 import { systemClock } from './clock.ts'
+import { hostInUrl } from './url.ts'
 
 export interface Telemetry {
   readonly observer: Observer
@@ -37,7 +38,8 @@ export async function openTelemetry(
   ]
   return {
     observer: observers.length === 1 ? metrics : all(observers),
-    metricsUrl: config.metrics === 'off' ? undefined : `http://${config.metrics.host}:${server?.port}/metrics`,
+    metricsUrl:
+      config.metrics === 'off' ? undefined : `http://${hostInUrl(config.metrics.host)}:${server?.port}/metrics`,
     endpointState: (endpoint, state) => metrics.endpointState(endpoint, state),
     watch: (gateway, storage) => metrics.watch(gateway, () => storage.journal.healthy),
     async close() {

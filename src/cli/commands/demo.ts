@@ -4,6 +4,7 @@ import { spelled } from '../command-line.ts'
 import { askVendor, type DemoDirectory, readDirectory } from '../demo-control.ts'
 import { startDemoClouds } from '../demo-process.ts'
 import { actionIn, durationMs, noWords, oneWord, positive, readOptions } from '../options.ts'
+import { firstSignal } from '../signals.ts'
 
 const forMsMax = 86_400_000
 const faults = ['down', 'slow', '429', 'reset', 'stall']
@@ -42,8 +43,8 @@ fall silent. Without --for it stays so until heal.
         if (forMs !== undefined && forMs > forMsMax) throw new UsageError('--for takes 24h at most')
         const [vendor, country] = placeIn(oneWord(rest, 'the cloud, as VENDOR/COUNTRY,'))
         await tell(dir, vendor, 'fail', { country, how, ...(forMs !== undefined && { forMs }) })
-        const until =
-          forMs === undefined ? `until ${spelled(`demo heal ${vendor}/${country}`)}` : `for ${forMs / 1000} s`
+        const heal = `demo heal ${vendor}/${country}${values.dir === undefined ? '' : ` --dir ${values.dir}`}`
+        const until = forMs === undefined ? `until ${spelled(heal)}` : `for ${forMs / 1_000} s`
         terminal.result(
           { vendor, country, how, forMs: forMs ?? null },
           `${vendor} in ${country} is ${described[how] ?? how}, ${until}`,
@@ -113,9 +114,7 @@ async function runClouds(dir: string, speed: number, terminal: Terminal): Promis
     demo.clouds,
     `${terminal.table(['cloud', 'country', 'address', 'accelerator', 'slots'], rows)}\n\nAll of this is simulated. Keys and logs are in ${dir}; Ctrl-C ends it.`,
   )
-  await new Promise<void>((resolve) => {
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.once(signal, () => resolve())
-  })
+  await firstSignal()
   await demo.stop()
   return 0
 }

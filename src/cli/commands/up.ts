@@ -6,6 +6,7 @@ import { configFile } from '../config-source.ts'
 import { type DemoSetting, prepareDemo } from '../demo-setting.ts'
 import { startHost } from '../host.ts'
 import { noWords, portNumber, readOptions } from '../options.ts'
+import { firstSignal } from '../signals.ts'
 
 export const command: Command = {
   name: 'up',
@@ -91,20 +92,3 @@ export async function serve(file: string, terminal: Terminal, demo: DemoSetting 
 
 /** A process that must end does so after this time, whatever is still open. */
 const abandonMs = 5_000
-
-/** Under npm one Ctrl-C comes several times: from the terminal, from npm, from the script in between. */
-const copiesMs = 300
-
-/** Resolves at the first SIGINT or SIGTERM; the next one that is not a copy of it ends the process at once. */
-function firstSignal(): Promise<undefined> {
-  let firstMs: number | undefined
-  return new Promise((resolve) => {
-    const onSignal = (): void => {
-      const nowMs = performance.now()
-      if (firstMs !== undefined && nowMs - firstMs > copiesMs) process.exit(1)
-      firstMs ??= nowMs
-      resolve(undefined)
-    }
-    for (const signal of ['SIGINT', 'SIGTERM'] as const) process.on(signal, onSignal)
-  })
-}
