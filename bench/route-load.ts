@@ -22,10 +22,9 @@ class Load {
   readonly everywhere: Eligibility
   readonly timings = new Map<string, number[]>()
   nowMs = 0
-  readonly #agenda = new DeadlineHeap<SchedulerEvent & { readonly attemptId: number }>()
+  readonly #agenda = new DeadlineHeap<SchedulerEvent>()
   readonly #firstTokenMs: number[]
   readonly #cycles = new Map<number, number>()
-  readonly #aborted = new Set<number>()
   #requests = 0
 
   constructor(count: number, preset: RoutingPreset, queueLengthMax: number, seed: number) {
@@ -46,14 +45,17 @@ class Load {
       count,
       1,
     )
-    this.handle({ kind: 'endpoints-changed', endpoints: this.endpoints, routing: { chat: preset } })
+    this.handle({ kind: 'endpoints-changed', version: 1, endpoints: this.endpoints, routing: { chat: preset } })
   }
 
   handle(event: SchedulerEvent, timed = false): readonly Action[] {
+    if (!timed) return this.scheduler.handle(event, this.nowMs)
+    const switches = involuntarySwitches()
     const startedMs = performance.now()
     const actions = this.scheduler.handle(event, this.nowMs)
     const micros = (performance.now() - startedMs) * 1_000
-    if (timed) {
+    // A call during which the processor went to somebody else has measured the neighbours.
+    if (involuntarySwitches() === switches) {
       this.#note(event.kind, micros)
       this.#noteCycle(event, actions, micros)
     }
@@ -89,7 +91,8 @@ class Load {
           priority,
           model: 'chat',
           arrivedAtMs: this.nowMs,
-          deadlineMs: this.nowMs + 10_000,
+          waitMsMax: 10_000,
+          deadlineMs: this.nowMs + 70_000,
           tokens: { input: 1_000, cachedInput: 0, output: 300 },
           eligible,
           affinity: `acme/${Math.floor(1_000 * this.random.next())}`,
@@ -110,8 +113,12 @@ class Load {
     if (attempt !== undefined) this.handle({ kind: 'attempt-failed', attemptId: attempt.id, failure })
   }
 
-  /** A tenth of the endpoints full, one in twenty held, one in twenty ejected, the others loaded up to `shareMax`. */
-  occupy(shareMax: number): void {
+  /**
+   * A tenth of the endpoints full, one in twenty held, one in twenty ejected, the others loaded to a share between
+   * `shareMin` and `shareMax`. Gives the attempts that make the load and go on until told otherwise.
+   */
+  occupy(shareMin: number, shareMax: number): Attempt[] {
+    const attempts: Attempt[] = []
     for (const { index } of this.endpoints) {
       const only = this.only(index)
       const { attempt } = this.arrive(only, 0)
@@ -120,10 +127,11 @@ class Load {
       if (index % 20 === 3) this.fail(only, { kind: 'rate-limited', retryAfterMs: 3_600_000 })
       else if (index % 20 === 7) for (let i = 0; i < 5; i++) this.fail(only, { kind: 'server-error' })
       else {
-        const share = index % 10 === 9 ? 1 : shareMax * this.random.next()
-        for (let i = 1; i < concurrencyMax * share; i++) this.arrive(only, 0)
+        const share = index % 10 === 9 ? 1 : shareMin + (shareMax - shareMin) * this.random.next()
+        for (let i = 1; i < concurrencyMax * share; i++) attempts.push(this.arrive(only, 0).attempt as Attempt)
       }
     }
+    return attempts
   }
 
   /** The first token and the end of this attempt will come. */
@@ -136,14 +144,6 @@ class Load {
     )
   }
 
-  /** Lets what was dispatched run, and stops what was aborted. */
-  perform(actions: readonly Action[]): void {
-    for (const action of actions) {
-      if (action.kind === 'dispatch') this.run(action.attempt)
-      if (action.kind === 'abort') this.#aborted.add(action.attemptId)
-    }
-  }
-
   /** Lets time pass and what falls due happen. */
   pass(ms: number): void {
     const untilMs = this.nowMs + ms
@@ -151,7 +151,7 @@ class Load {
       this.nowMs = this.#agenda.firstDueMs
       const event = this.#agenda.first
       this.#agenda.removeFirst()
-      if (event !== undefined && !this.#aborted.has(event.attemptId)) this.perform(this.handle(event, true))
+      if (event !== undefined) this.handle(event, true)
     }
     this.nowMs = untilMs
   }
@@ -160,7 +160,7 @@ class Load {
 /** Requests arrive, are answered and end, at a pace that leaves every request a place at once. */
 export function routingRound(preset: RoutingPreset, endpoints: number, seed: number): Timings {
   const load = new Load(endpoints, preset, 10_000, seed)
-  load.occupy(0.7)
+  load.occupy(0, 0.7)
   // Pinned sends all to one place: no more than it has slots for.
   const inFlight = preset === 'pinned' ? 12 : 6 * endpoints
   for (let i = 0; i < requestsPerRound; i++) {
@@ -172,45 +172,61 @@ export function routingRound(preset: RoutingPreset, endpoints: number, seed: num
   return load.timings
 }
 
-/** Every place is full and `waiting` requests of 24 different terms and three priorities stand in line. */
+/** Every place is full, and `waiting` requests of 24 different terms and three priorities stand in line. */
 export function deepQueueRound(endpoints: number, waiting: number, seed: number): Timings {
   const load = new Load(endpoints, 'interactive', waiting, seed)
-  load.occupy(0)
-  const terms = Array.from({ length: 24 }, (_, term) =>
-    eligibilityOf(
-      load.endpoints
-        .filter(({ index }) => term === 0 || index % 5 === term % 5 || index % 7 === term % 7)
-        .map((e) => e.index),
+  const { random } = load
+  const running = load.occupy(1, 1)
+  const terms = Array.from({ length: 24 }, (_, term) => {
+    const places = load.endpoints.filter(({ index }) => term === 0 || index % 5 === term % 5 || index % 7 === term % 7)
+    return eligibilityOf(
+      places.map(({ index }) => index),
       endpoints,
       1,
-    ),
-  )
-  const arrive = (timed: boolean) =>
-    load.arrive(
-      terms[Math.floor(terms.length * load.random.next())] as Eligibility,
-      10 * Math.floor(3 * load.random.next()),
-      timed,
     )
+  })
   const line: string[] = []
-  // The length is unknown to us once places turn up in between, so it is asked for now and then.
-  while (load.scheduler.snapshot(load.nowMs).waiting < waiting) {
-    for (let i = 0; i < 100; i++) {
-      const { id, attempt } = arrive(false)
-      if (attempt === undefined) line.push(id)
-      else load.run(attempt)
-      load.nowMs += 0.001
+  const served = new Set<string>()
+  const perform = (actions: readonly Action[]) => {
+    for (const action of actions) {
+      if (action.kind !== 'dispatch') continue
+      served.add(action.attempt.requestId)
+      running.push(action.attempt)
     }
+  }
+  const arrive = (timed: boolean) => {
+    const { id, attempt } = load.arrive(pick(terms, random), 10 * Math.floor(3 * random.next()), timed)
+    if (attempt === undefined) line.push(id)
+    else running.push(attempt)
+  }
+  for (let i = 0; i < waiting; i++) {
+    arrive(false)
+    load.nowMs += 0.01
   }
   for (let i = 0; i < requestsPerRound; i++) {
-    load.pass(0.05)
-    const { id, attempt } = arrive(true)
-    if (attempt === undefined) line.push(id)
-    else load.run(attempt)
-    if (i % 10 === 0) {
-      const leaving = line[Math.floor(line.length * load.random.next())] as string
-      load.perform(load.handle({ kind: 'request-cancelled', requestId: leaving }, true))
-    }
-    if (i % 20 === 0) load.perform(load.handle({ kind: 'woken' }, true))
+    load.nowMs += 0.5
+    // One ends, and one that waits gets its place; one arrives; now and then one leaves, or time is looked at.
+    const [ended] = running.splice(Math.floor(random.next() * running.length), 1)
+    const attemptId = (ended as Attempt).id
+    perform(
+      load.handle(
+        { kind: 'attempt-completed', attemptId, tokens: { input: 1_000, cachedInput: 0, output: 300 } },
+        true,
+      ),
+    )
+    arrive(true)
+    const leaving = pick(line, random)
+    if (i % 10 === 0 && !served.has(leaving)) load.handle({ kind: 'request-cancelled', requestId: leaving }, true)
+    if (i % 4 === 0) perform(load.handle({ kind: 'woken' }, true))
   }
+  if (load.scheduler.snapshot(load.nowMs).waiting < 0.9 * waiting) throw new Error('the deep queue ran empty')
   return load.timings
+}
+
+function involuntarySwitches(): number {
+  return process.resourceUsage().involuntaryContextSwitches
+}
+
+function pick<T>(list: readonly T[], random: Random): T {
+  return list[Math.floor(random.next() * list.length)] as T
 }

@@ -7,15 +7,24 @@ import { hashText } from './rendezvous.ts'
 const decayMs = 10_000
 /** Linkerd's default round trip, taken until the first answer. */
 const firstTokenMsDefault = 30
+/** A failure counts as a first token that took this long, or twice what is known, so that it never looks fast. */
+const failurePenaltyMs = 1_000
 /** Envoy's outlier detection defaults: five failures in a row, 30 s times the ejections so far, 300 s at the most. */
 const failuresToEject = 5
 const ejectionMs = 30_000
 const ejectionMsMax = 300_000
+/** While requests wait in vain, an ejected endpoint is tried this much sooner than its time is over. */
+const hurry = 30
 /** A returning endpoint is given a tenth of its slots, and all of them half a minute later (promise P06). */
 const slowStartMs = 30_000
 const slowStartShare = 0.1
 /** After this long without an ejection the earlier ones are forgotten. */
 const forgetEjectionsMs = 600_000
+/**
+ * A first token takes as long as so many further ones: the median of TTFT / TPOT over the 3,658 measured points of
+ * InferenceMAX (Apache-2.0), from which the demo clouds take their times too.
+ */
+const tokensPerFirstToken = 37
 
 /** One endpoint as the explain call and the console see it. */
 export interface EndpointSnapshot {
@@ -29,38 +38,34 @@ export interface EndpointSnapshot {
   readonly ejectedForMs: number
 }
 
-/** What one candidate would mean for a request right now. */
-export interface Candidate extends EndpointSnapshot {
-  /** Why it would not be tried now; absent for those that would. */
-  readonly removedBy?: string
-  readonly score?: number
-}
-
 /**
- * A first token takes as long as so many further ones: the median of TTFT / TPOT over the 3,658 measured points of
- * InferenceMAX (Apache-2.0), from which the demo clouds take their times too.
+ * Where one endpoint stands: how much it has to do, how soon it answers, whether it is thought good. Kept by id while
+ * the set of endpoints changes around it.
  */
-const tokensPerFirstToken = 37
-
-/** Where one endpoint stands. Kept by id while the set of endpoints changes around it. */
 export class EndpointState {
   endpoint: Endpoint
+  readonly hash: number
   inFlight = 0
   /** Tries in flight that find out whether it is good again. */
-  probes = 0
-  readonly hash: number
-  /** `down`: a probe outside any request could not reach it. */
+  trials = 0
+  /** A probe outside any request could not reach it. */
   down = false
+  /** The vendor asked us to stay away until then; kept exactly. */
+  heldUntilMs = Number.NEGATIVE_INFINITY
+
+  /** Tries in a row that gave no first byte, and answers in a row that broke after it. */
   #failuresInRow = 0
+  #cutsInRow = 0
+  #ejected = false
   #ejections = 0
   #ejectedAtMs = Number.NEGATIVE_INFINITY
   #ejectedUntilMs = Number.NEGATIVE_INFINITY
-  #ejected = false
+  /** While it is ejected: when a try for a request that waits in vain is due. */
+  #hurriedTrialMs = Number.NEGATIVE_INFINITY
   #slowStartFromMs = Number.NEGATIVE_INFINITY
-  /** The vendor asked us to stay away until then; kept exactly. */
-  heldUntilMs = Number.NEGATIVE_INFINITY
+
   #firstTokenMs = firstTokenMsDefault
-  #firstTokenAtMs = Number.NEGATIVE_INFINITY
+  #firstTokenAtMs = 0
   /** Attempts without a first byte yet, and the sum of their starts: their mean age costs nothing to know. */
   #unanswered = 0
   #unansweredStartsMs = 0
@@ -69,6 +74,8 @@ export class EndpointState {
     this.endpoint = endpoint
     this.hash = hashText(endpoint.id)
   }
+
+  // ---- what it may be given -------------------------------------------------------------------------------------
 
   health(nowMs: number): EndpointHealth {
     if (this.down) return 'down'
@@ -87,6 +94,12 @@ export class EndpointState {
   /** When the half-open try is due; infinite where it is not ejected. */
   get ejectedUntilMs(): number {
     return this.#ejected ? this.#ejectedUntilMs : Number.POSITIVE_INFINITY
+  }
+
+  /** Half-open: one request at a time finds out. `hurried`: others wait in vain, so it need not sit out its time. */
+  isTrialDue(hurried: boolean, nowMs: number): boolean {
+    if (!this.#ejected || this.down || this.trials > 0) return false
+    return nowMs >= this.#ejectedUntilMs || (hurried && nowMs >= this.#hurriedTrialMs)
   }
 
   /** Slots that may be used now: all, or the growing share of a slow start. */
@@ -109,61 +122,78 @@ export class EndpointState {
     return Math.max(known, nowMs - this.#unansweredStartsMs / this.#unanswered)
   }
 
-  started(nowMs: number, probe: boolean): void {
+  // ---- what it is seen to do ------------------------------------------------------------------------------------
+
+  started(trial: boolean, nowMs: number): void {
     this.inFlight++
-    if (probe) this.probes++
+    if (trial) this.trials++
     this.#unanswered++
     this.#unansweredStartsMs += nowMs
   }
 
-  ended(probe: boolean): void {
+  ended(trial: boolean): void {
     this.inFlight--
-    if (probe) this.probes--
+    if (trial) this.trials--
   }
 
-  /** The first byte came. Gives true where that ended an ejection. */
+  /** The first byte of a stream came. Gives true where that ended an ejection. */
   answered(startedMs: number, nowMs: number): boolean {
-    this.#unanswered--
-    this.#unansweredStartsMs -= startedMs
+    this.endedUnanswered(startedMs)
     this.#learn(nowMs - startedMs, nowMs)
-    return this.succeeded(nowMs)
-  }
-
-  /** An attempt ended without a first byte having been told apart (`answered` was not called). */
-  endedUnanswered(startedMs: number): void {
-    this.#unanswered--
-    this.#unansweredStartsMs -= startedMs
+    return this.#works(startedMs, nowMs)
   }
 
   /** A whole answer came in one piece: its time per token says how soon the first came. */
   answeredWhole(startedMs: number, outputTokens: number, nowMs: number): boolean {
     this.#learn((nowMs - startedMs) / (1 + outputTokens / tokensPerFirstToken), nowMs)
-    return this.succeeded(nowMs)
+    this.#cutsInRow = 0
+    return this.#works(startedMs, nowMs)
   }
 
-  succeeded(nowMs: number): boolean {
-    this.#failuresInRow = 0
-    const returned = this.#ejected
-    if (returned) {
-      this.#ejected = false
-      this.#slowStartFromMs = nowMs
-    }
-    return returned
+  /** A stream came to its end. */
+  completed(): void {
+    this.#cutsInRow = 0
   }
 
-  /** A failure that speaks against the endpoint. Gives true where it is ejected by it. */
-  failed(nowMs: number): boolean {
-    // A failure in 10 ms must not look like a fast endpoint: it counts as a slow one.
-    this.#learn(Math.max(1_000, 2 * this.#decayed(nowMs)), nowMs)
-    this.#failuresInRow++
-    const probing = this.#ejected && nowMs >= this.#ejectedUntilMs
-    if (!probing && (this.#ejected || this.#failuresInRow < failuresToEject)) return false
+  /** It refused the request itself: an answer, though not one whose time says anything. */
+  refused(startedMs: number, nowMs: number): boolean {
+    return this.#works(startedMs, nowMs)
+  }
+
+  /** An attempt ended without a first byte. */
+  endedUnanswered(startedMs: number): void {
+    this.#unanswered--
+    this.#unansweredStartsMs -= startedMs
+  }
+
+  /** The caller left before the first byte: it would have taken longer than this. */
+  abandoned(startedMs: number, nowMs: number): void {
+    const ageMs = nowMs - startedMs
+    if (ageMs > this.#decayed(nowMs)) this.#learn(ageMs, nowMs)
+  }
+
+  /** A failure that says nothing of other requests. It is asked less often for a while, and not ejected. */
+  disappointed(nowMs: number): void {
+    this.#learn(Math.max(failurePenaltyMs, 2 * this.#decayed(nowMs)), nowMs)
+  }
+
+  /** A failure that speaks against the endpoint, before or after the first byte. Gives true where it is ejected by it. */
+  failed(startedMs: number, answering: boolean, nowMs: number): boolean {
+    this.disappointed(nowMs)
+    if (answering) this.#cutsInRow++
+    else this.#failuresInRow++
+    if (this.#ejected) {
+      // What was under way before the ejection is no new evidence, and a try out of turn does not prolong it.
+      if (startedMs < this.#ejectedAtMs) return false
+      this.#hurryFrom(startedMs, nowMs)
+      if (nowMs < this.#ejectedUntilMs) return false
+    } else if (this.#failuresInRow < failuresToEject && this.#cutsInRow < failuresToEject) return false
     if (nowMs - this.#ejectedAtMs > forgetEjectionsMs) this.#ejections = 0
     this.#ejections++
     this.#ejected = true
     this.#ejectedAtMs = nowMs
-    this.#ejectedUntilMs = nowMs + Math.min(ejectionMsMax, ejectionMs * this.#ejections)
-    this.#failuresInRow = 0
+    this.#ejectedUntilMs = nowMs + this.#ejectionMs
+    this.#hurryFrom(startedMs, nowMs)
     return true
   }
 
@@ -174,10 +204,9 @@ export class EndpointState {
   }
 
   /** A probe reached it, or did not. Gives true where that changed something. */
-  probed(reachable: boolean, nowMs: number): boolean {
+  probed(reachable: boolean): boolean {
     if (this.down === !reachable) return false
     this.down = !reachable
-    if (reachable) this.#slowStartFromMs = this.#slowStartFromMs > 0 ? nowMs : this.#slowStartFromMs
     return true
   }
 
@@ -192,17 +221,34 @@ export class EndpointState {
     }
   }
 
+  get #ejectionMs(): number {
+    return Math.min(ejectionMsMax, ejectionMs * this.#ejections)
+  }
+
+  /** A try that fails slowly costs its request dearly: the next out of turn comes no sooner than it took. */
+  #hurryFrom(startedMs: number, nowMs: number): void {
+    this.#hurriedTrialMs = nowMs + Math.max(this.#ejectionMs / hurry, nowMs - startedMs)
+  }
+
+  /** It answered. Ends an ejection unless the attempt began before it. */
+  #works(startedMs: number, nowMs: number): boolean {
+    this.#failuresInRow = 0
+    if (!this.#ejected || startedMs < this.#ejectedAtMs) return false
+    this.#ejected = false
+    this.#cutsInRow = 0
+    this.#slowStartFromMs = nowMs
+    return true
+  }
+
   #decayed(nowMs: number): number {
-    const ageMs = nowMs - this.#firstTokenAtMs
-    if (ageMs <= 0) return this.#firstTokenMs
     // 1 / (1 + age/decay) in place of exp(-age/decay): the core has no exponential, and any falling weight will do.
-    const weight = decayMs / (decayMs + ageMs)
+    const weight = decayMs / (decayMs + nowMs - this.#firstTokenAtMs)
     return firstTokenMsDefault + (this.#firstTokenMs - firstTokenMsDefault) * weight
   }
 
   #learn(sampleMs: number, nowMs: number): void {
     const known = this.#decayed(nowMs)
-    const ageMs = Math.max(0, nowMs - this.#firstTokenAtMs)
+    const ageMs = nowMs - this.#firstTokenAtMs
     // At least a tenth of the way, so that a burst within one millisecond teaches something too.
     const weight = Math.min(0.9, decayMs / (decayMs + ageMs))
     this.#firstTokenMs = sampleMs > known ? sampleMs : sampleMs + (known - sampleMs) * weight

@@ -16,9 +16,17 @@ export type SchedulerEvent =
   | { readonly kind: 'attempt-failed'; readonly attemptId: AttemptId; readonly failure: Failure }
   /** The vendor refused the request itself (400, 413, 422 …): its answer goes to the caller, no other attempt. */
   | { readonly kind: 'attempt-refused'; readonly attemptId: AttemptId }
-  /** A whole new set: endpoints, how each model routes. Kept by id where an endpoint stays; attempts in flight go on. */
-  | { readonly kind: 'endpoints-changed'; readonly endpoints: readonly Endpoint[]; readonly routing: RoutingByModel }
-  /** The law changed: the new word for each waiting request that has the old one (by terms and model, host's choice). */
+  /**
+   * A whole new set: endpoints, how each model routes. Kept by id where an endpoint stays; attempts in flight go on.
+   * Words (`Eligibility`) of another version than this are not used: who waits with one waits for its new word.
+   */
+  | {
+      readonly kind: 'endpoints-changed'
+      readonly version: number
+      readonly endpoints: readonly Endpoint[]
+      readonly routing: RoutingByModel
+    }
+  /** The law changed: the new word for a request that is open. */
   | { readonly kind: 'eligibility-changed'; readonly requestId: RequestId; readonly eligible: Eligibility }
   /** A probe outside any request says whether the endpoint can be reached. */
   | { readonly kind: 'endpoint-probed'; readonly endpointId: EndpointId; readonly reachable: boolean }

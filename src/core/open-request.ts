@@ -10,19 +10,22 @@ export interface OpenRequest {
   readonly model: Model
   readonly sequence: number
   readonly priority: number
+  readonly arrivedMs: number
   /** Of its affinity; undefined where it has none. */
   readonly affinityHash: number | undefined
   /** The word in force; the arrival's own until the law changes. */
   eligible: Eligibility
-  /** Nothing is done for it after this: its deadline, or sooner where it only waits for leave to retry. */
-  deadlineMs: number
   waiting: boolean
   /** Since when it waits, this time. */
   waitingFromMs: number
-  ended: boolean
+  /** How long this wait may last. */
+  waitUntilMs: number
+  /** All its waits that are over, together. */
+  waitedMs: number
+  /** Attempts so far: numbers the next. */
   attempts: number
-  /** Of these the ones that were withdrawn before they were made: they count as none. */
-  withdrawn: number
+  /** Of them, those that were made: not withdrawn before they were sent. */
+  tries: number
   /** Endpoints that failed it; not asked again. */
   failedAt: EndpointState[]
   lastFailure: Failure | undefined
@@ -38,5 +41,13 @@ export interface OpenAttempt {
   readonly startedMs: number
   answering: boolean
   /** Made to find out whether an endpoint that was thought bad is good again. */
-  readonly probe: boolean
+  readonly trial: boolean
+}
+
+/** Larger priority first, then the order of arrival. */
+export function comesBefore(
+  a: { readonly priority: number; readonly sequence: number },
+  b: { readonly priority: number; readonly sequence: number },
+): boolean {
+  return a.priority > b.priority || (a.priority === b.priority && a.sequence < b.sequence)
 }

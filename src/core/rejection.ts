@@ -2,8 +2,8 @@ import type { EndpointState } from './endpoint-state.ts'
 import type { ErrorCode } from './errors.ts'
 import type { Rejection } from './events.ts'
 import type { Failure } from './failure.ts'
-import { anyOpen } from './model.ts'
 import type { OpenRequest } from './open-request.ts'
+import type { Eligibility } from './request.ts'
 
 /** Asking again sooner than this, or later than that, helps nobody. */
 const retryAfterMsMin = 1_000
@@ -54,6 +54,12 @@ const failureCodes: Readonly<Record<Failure['kind'], ErrorCode>> = {
   'missing-model': 'upstream_error',
   broken: 'upstream_invalid_answer',
   withdrawn: 'unavailable',
+}
+
+/** Is any of its places thought good? */
+function anyOpen(eligible: Eligibility, byIndex: readonly EndpointState[]): boolean {
+  for (const index of eligible.indices) if (byIndex[index]?.isOpen === true) return true
+  return false
 }
 
 /** Until the first of the places it may use lets itself be asked again; 0 where one does now. */

@@ -16,7 +16,7 @@ export interface Eligibility {
   readonly words: Uint32Array
   /** The eligible indices, ascending. */
   readonly indices: Int32Array
-  /** The register version that gave this word. */
+  /** The version of the register, and of the endpoints' indices, that gave this word. */
   readonly version: number
 }
 
@@ -40,7 +40,9 @@ export interface RequestFacts {
   readonly priority: number
   readonly model: string
   readonly arrivedAtMs: number
-  /** Nothing is dispatched for this request after this time. */
+  /** It waits for room no longer than this in all, however often it comes to wait. */
+  readonly waitMsMax: number
+  /** Nothing is dispatched for this request after this time, also no retry. */
   readonly deadlineMs: number
   /** Input: an upper bound until settled. Output: the caller's limit or a guess. */
   readonly tokens: TokenCount

@@ -1,54 +1,78 @@
-const buckets = 10
 const bucketMs = 1_000
 /** Retries may be a fifth of the first tries of the last ten seconds, and three more (promise P07). */
+const windowBuckets = 10
 const share = 0.2
 const spare = 3
 
 /**
- * Bounds retries to a share of the traffic, so that a failing vendor is not asked twice as often for failing. Counts
- * in ten one-second buckets; the oldest falls out as time goes on.
+ * Bounds the retries of one model to a share of its traffic, so that a failing vendor is not asked twice as often for
+ * failing. One model's trouble takes nothing from another's.
  */
 export class RetryBudget {
-  readonly #firsts = new Float64Array(buckets)
-  readonly #retries = new Float64Array(buckets)
-  #firstsSum = 0
-  #retriesSum = 0
-  #second = Number.NEGATIVE_INFINITY
-
-  first(nowMs: number): void {
-    const bucket = this.#roll(nowMs)
-    this.#firsts[bucket] = (this.#firsts[bucket] as number) + 1
-    this.#firstsSum++
-  }
+  // Counted by the second, ten seconds are somewhere between: retries are kept a little longer, first tries a little
+  // shorter, so that the bound holds for every ten seconds.
+  readonly #firsts = new RecentCount(windowBuckets)
+  readonly #retries = new RecentCount(windowBuckets + 1)
 
   canRetry(nowMs: number): boolean {
-    this.#roll(nowMs)
-    return this.#retriesSum + 1 <= share * this.#firstsSum + spare
+    return this.#retries.sum(nowMs) + 1 <= share * this.#firsts.sum(nowMs) + spare
   }
 
-  retry(nowMs: number): void {
-    const bucket = this.#roll(nowMs)
-    this.#retries[bucket] = (this.#retries[bucket] as number) + 1
-    this.#retriesSum++
+  made(kind: TryKind, nowMs: number): void {
+    this.#countOf(kind).add(1, nowMs, nowMs)
   }
 
-  #roll(nowMs: number): number {
-    const second = Math.floor(nowMs / bucketMs)
-    const passed = second - this.#second
-    if (passed > 0) {
-      for (let i = 0; i < Math.min(passed, buckets); i++) {
-        const bucket = modulo(second - i, buckets)
-        this.#firstsSum -= this.#firsts[bucket] as number
-        this.#retriesSum -= this.#retries[bucket] as number
-        this.#firsts[bucket] = 0
-        this.#retries[bucket] = 0
-      }
-      this.#second = second
-    }
-    return modulo(second, buckets)
+  /** A try that was counted when it was dispatched has not been made. */
+  unmade(kind: TryKind, dispatchedMs: number, nowMs: number): void {
+    this.#countOf(kind).add(-1, dispatchedMs, nowMs)
+  }
+
+  #countOf(kind: TryKind): RecentCount {
+    return kind === 'first' ? this.#firsts : this.#retries
   }
 }
 
-function modulo(value: number, by: number): number {
-  return ((value % by) + by) % by
+export type TryKind = 'first' | 'retry'
+
+/** What happened in the last so many seconds, the running one included; the oldest falls out as time goes on. */
+class RecentCount {
+  readonly #buckets: Float64Array
+  #sum = 0
+  #second = Number.NEGATIVE_INFINITY
+
+  constructor(buckets: number) {
+    this.#buckets = new Float64Array(buckets)
+  }
+
+  sum(nowMs: number): number {
+    this.#roll(nowMs)
+    return this.#sum
+  }
+
+  /** Counts for the moment `atMs`, which may have fallen out already. */
+  add(count: number, atMs: number, nowMs: number): void {
+    this.#roll(nowMs)
+    const second = Math.floor(atMs / bucketMs)
+    if (second <= this.#second - this.#buckets.length) return
+    const bucket = this.#bucketOf(second)
+    this.#buckets[bucket] = (this.#buckets[bucket] as number) + count
+    this.#sum += count
+  }
+
+  #roll(nowMs: number): void {
+    const second = Math.floor(nowMs / bucketMs)
+    if (second <= this.#second) return
+    const passed = Math.min(second - this.#second, this.#buckets.length)
+    for (let i = 0; i < passed; i++) {
+      const bucket = this.#bucketOf(second - i)
+      this.#sum -= this.#buckets[bucket] as number
+      this.#buckets[bucket] = 0
+    }
+    this.#second = second
+  }
+
+  #bucketOf(second: number): number {
+    const { length } = this.#buckets
+    return ((second % length) + length) % length
+  }
 }

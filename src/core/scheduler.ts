@@ -1,16 +1,17 @@
 import { DeadlineHeap } from './deadline-heap.ts'
-import type { Endpoint, RoutingPreset } from './endpoint.ts'
-import { type Candidate, type EndpointSnapshot, EndpointState } from './endpoint-state.ts'
-import type { Action, Attempt, SchedulerEvent } from './events.ts'
+import type { Endpoint } from './endpoint.ts'
+import { type EndpointSnapshot, EndpointState } from './endpoint-state.ts'
+import type { Action, Attempt, RoutingByModel, SchedulerEvent } from './events.ts'
+import { type Candidate, explainChoice } from './explain.ts'
 import type { Failure } from './failure.ts'
 import type { AttemptId, EndpointId, RequestId } from './ids.ts'
-import { Model, type Urgency } from './model.ts'
-import type { OpenAttempt, OpenRequest } from './open-request.ts'
+import { teach } from './lesson.ts'
+import { Model } from './model.ts'
+import { comesBefore, type OpenAttempt, type OpenRequest } from './open-request.ts'
 import type { Random } from './random.ts'
 import { rejectionOf } from './rejection.ts'
 import { hashText } from './rendezvous.ts'
 import { type Eligibility, isEligible, type RequestFacts } from './request.ts'
-import { RetryBudget } from './retry-budget.ts'
 
 /** Bounds the scheduler keeps. */
 export interface SchedulerPolicy {
@@ -25,16 +26,19 @@ export interface SchedulerSnapshot {
   readonly endpoints: readonly EndpointSnapshot[]
 }
 
-/** A waiter may use a place that is ejected or still warming up once it has waited this long in vain. */
+/**
+ * A slow start, or an ejection, is kept to while there is elsewhere to go. For one who came so long ago and still
+ * waits there is not: places that warm up are filled, ejected ones tried ahead of their time.
+ */
 const patienceMs = 250
-/** And, whatever else, this long before its deadline. */
+/** This long before its wait ends a request takes any place with a free slot. */
 const lastCallMs = 50
-/** A request that may not retry yet waits this long for leave, at the most (promise P07: failures end within 1.5 s). */
-const retryLeaveMsMax = 1_500
-/** While something waits that time alone may help, the scheduler looks again this often. */
+/** With no good place left, a request waits this long for leave to try a bad one (P07: failures end within 1.5 s). */
+const leaveMsMax = 1_000
+/** While somebody waits, what changes by time alone is looked at this often. */
 const lookAgainMs = 100
-/** A vendor that refuses for rate without saying for how long is left alone for a second. */
-const holdMsDefault = 1_000
+/** So many waits end in one call at the most: one call must stay short also after a long pause. */
+const expiredMax = 50
 
 /**
  * Decides who is served, where and when. Events in, actions out; synchronous; the same events and the same seed give
@@ -43,17 +47,26 @@ const holdMsDefault = 1_000
  * Must hold: every request that arrives ends exactly once; nothing is dispatched outside its eligibility, above an
  * endpoint's limit, or past its deadline; no request waits while a lower priority takes an endpoint it could have
  * had; never more than `attemptsMax` tries, none after the first byte; no try inside a vendor's Retry-After.
+ *
+ * Two promises pull against each other: no request fails while an eligible endpoint has a free slot, and retries stay
+ * within their budget. The budget wins: it is what keeps a bad hour from becoming a bad day. But a request that has
+ * no leave to retry and does have a good place left waits for leave as long as others wait for room; only one with
+ * nothing but bad places left gives up soon.
  */
 export class Scheduler {
   readonly #policy: SchedulerPolicy
   readonly #random: Random
-  readonly #retries = new RetryBudget()
-  readonly #states = new Map<EndpointId, EndpointState>()
+  /** Also those that have left the set, while attempts at them run or their vendor's Retry-After does. */
+  readonly #places = new Map<string, EndpointState>()
   readonly #models = new Map<string, Model>()
   readonly #requests = new Map<RequestId, OpenRequest>()
   readonly #attempts = new Map<AttemptId, OpenAttempt>()
-  readonly #deadlines = new DeadlineHeap<OpenRequest>()
-  #byIndex: EndpointState[] = []
+  /** Waits by their end. */
+  readonly #waits = new DeadlineHeap<OpenRequest>()
+  /** Endpoints by when they may be asked again. */
+  readonly #returns = new DeadlineHeap<EndpointState>()
+  #byIndex: readonly EndpointState[] = []
+  #version = 0
   #actions: Action[] = []
   #nextAttemptId = 1
   #nextSequence = 1
@@ -89,7 +102,7 @@ export class Scheduler {
         this.#refused(this.#take(event.attemptId, event.kind))
         break
       case 'endpoints-changed':
-        this.#endpointsChanged(event.endpoints, event.routing)
+        this.#endpointsChanged(event.version, event.endpoints, event.routing)
         break
       case 'eligibility-changed':
         this.#eligibilityChanged(event.requestId, event.eligible)
@@ -98,22 +111,22 @@ export class Scheduler {
         this.#probed(event.endpointId, event.reachable)
         break
       case 'woken':
-        this.#serveWaiting()
+        this.#serveAll(this.#byIndex)
         break
     }
-    this.#expire()
+    while (this.#returns.firstDueMs <= this.#nowMs) {
+      const state = this.#returns.first as EndpointState
+      this.#returns.removeFirst()
+      this.#serve(state)
+    }
+    this.#endWaits()
     return this.#actions
   }
 
   /** When `woken` is due, or undefined while nothing waits for time to pass. */
   nextWakeMs(): number | undefined {
     if (this.#waiting === 0) return undefined
-    let dueMs = Math.min(this.#nowMs + lookAgainMs, this.#deadlines.firstDueMs)
-    for (const state of this.#byIndex) {
-      if (state.heldUntilMs > this.#nowMs) dueMs = Math.min(dueMs, state.heldUntilMs)
-      if (state.ejectedUntilMs > this.#nowMs) dueMs = Math.min(dueMs, state.ejectedUntilMs)
-    }
-    return dueMs
+    return Math.min(this.#nowMs + lookAgainMs, this.#waits.firstDueMs, this.#returns.firstDueMs)
   }
 
   snapshot(nowMs: number): SchedulerSnapshot {
@@ -122,7 +135,8 @@ export class Scheduler {
 
   /** Ranks the eligible endpoints of a model as a request arriving now would see them. Changes nothing. */
   explain(model: string, eligible: Eligibility, affinity: string | undefined, nowMs: number): readonly Candidate[] {
-    return this.#models.get(model)?.explain(eligible, affinity, this.#byIndex, nowMs) ?? []
+    const known = this.#models.get(model)
+    return known === undefined ? [] : explainChoice(known, eligible, affinity, this.#byIndex, nowMs)
   }
 
   /** Expected wait for a slot, ms; 0 if one is free. */
@@ -139,14 +153,15 @@ export class Scheduler {
       model: this.#model(facts.model),
       sequence: this.#nextSequence++,
       priority: facts.priority,
+      arrivedMs: this.#nowMs,
       affinityHash: facts.affinity === undefined ? undefined : hashText(facts.affinity),
       eligible: facts.eligible,
-      deadlineMs: facts.deadlineMs,
       waiting: false,
       waitingFromMs: this.#nowMs,
-      ended: false,
+      waitUntilMs: this.#nowMs,
+      waitedMs: 0,
       attempts: 0,
-      withdrawn: 0,
+      tries: 0,
       failedAt: [],
       lastFailure: undefined,
       timeouts: 0,
@@ -159,83 +174,18 @@ export class Scheduler {
   #cancelled(requestId: RequestId): void {
     const request = this.#requests.get(requestId)
     if (request === undefined) return
-    const running = request.running
+    const { running } = request
     this.#end(request)
     if (running === undefined) return
     this.#attempts.delete(running.attempt.id)
+    if (!running.answering) running.state.abandoned(running.startedMs, this.#nowMs)
     this.#release(running)
     this.#actions.push({ kind: 'abort', attemptId: running.attempt.id })
-    this.#roomAt(running.state)
-  }
-
-  /** Dispatches the request if that is possible now; else it waits, or is refused where waiting cannot help. */
-  #place(request: OpenRequest): void {
-    const { model, eligible } = request
-    if (eligible.indices.length === 0) return this.#reject(request)
-    if (!this.#fits(eligible) || (isRetry(request) && !this.#retries.canRetry(this.#nowMs))) return this.#wait(request)
-    // Waiters of the same or a higher priority go first to what they could use.
-    const state = model.choose(request, this.#byIndex, this.#nowMs)
-    if (state !== undefined && !this.#isOwedToWaiter(state, request)) return this.#dispatch(request, state)
-    if (!model.mayRecover(request, this.#byIndex)) return this.#reject(request)
-    this.#wait(request)
-  }
-
-  /** Somebody who waits could take this place and comes before the request. */
-  #isOwedToWaiter(state: EndpointState, request: OpenRequest): boolean {
-    const { queue } = request.model
-    if (queue.length === 0) return false
-    const first = queue.first(
-      (eligible) => this.#fits(eligible) && isEligible(eligible, state.endpoint.index),
-      (waiter) => this.#mayTake(waiter, state, false),
-    )
-    return (
-      first !== undefined &&
-      (first.priority > request.priority || (first.priority === request.priority && first.sequence < request.sequence))
-    )
-  }
-
-  #wait(request: OpenRequest): void {
-    if (this.#waiting >= this.#policy.queueLengthMax) {
-      const last = this.#lastWaiter()
-      if (last === undefined || last.priority >= request.priority) return this.#reject(request, 'overloaded')
-      this.#reject(last, 'overloaded')
-    }
-    if (isRetry(request) && !this.#retries.canRetry(this.#nowMs)) {
-      request.deadlineMs = Math.min(request.deadlineMs, this.#nowMs + retryLeaveMsMax)
-    }
-    request.waiting = true
-    request.waitingFromMs = this.#nowMs
-    request.model.queue.add(request)
-    this.#waiting++
-    this.#deadlines.add(request, Math.max(this.#nowMs, request.deadlineMs - lastCallMs))
-  }
-
-  #lastWaiter(): OpenRequest | undefined {
-    let worst: OpenRequest | undefined
-    for (const { queue } of this.#models.values()) {
-      const last = queue.last()
-      if (last === undefined) continue
-      if (
-        worst === undefined ||
-        last.priority < worst.priority ||
-        (last.priority === worst.priority && last.sequence > worst.sequence)
-      )
-        worst = last
-    }
-    return worst
-  }
-
-  #stopWaiting(request: OpenRequest): void {
-    if (!request.waiting) return
-    request.waiting = false
-    request.model.queue.remove(request)
-    this.#waiting--
+    this.#serve(running.state)
   }
 
   #end(request: OpenRequest): void {
     this.#stopWaiting(request)
-    request.ended = true
-    request.running = undefined
     this.#requests.delete(request.facts.id)
   }
 
@@ -246,30 +196,172 @@ export class Scheduler {
     this.#actions.push({ kind: 'reject', requestId: request.facts.id, rejection })
   }
 
+  /** Dispatches the request if that is possible now; else it waits, or is refused where waiting cannot help. */
+  #place(request: OpenRequest): void {
+    const { model, eligible, facts } = request
+    if (eligible.indices.length === 0) return this.#reject(request)
+    if (this.#nowMs > facts.deadlineMs) return this.#reject(request, 'deadline')
+    request.waitUntilMs = Math.min(facts.deadlineMs, this.#nowMs + facts.waitMsMax - request.waitedMs)
+    if (!this.#fits(eligible)) return this.#wait(request)
+    // Leave to retry goes by priority and arrival too.
+    if (request.tries > 0 && model.queue.retryingLength > 0 && this.#hasLeave(request))
+      this.#serveAll(model.states, request)
+    while (this.#hasLeave(request)) {
+      const state = model.choose(request, this.#byIndex, this.#nowMs)
+      if (state === undefined) break
+      if (!this.#serve(state, request)) return this.#dispatch(request, state)
+    }
+    if (model.mayRecover(request, this.#byIndex)) this.#wait(request)
+    else this.#reject(request)
+  }
+
+  // ---- waiting --------------------------------------------------------------------------------------------------
+
+  #wait(request: OpenRequest): void {
+    if (this.#waiting >= this.#policy.queueLengthMax) {
+      if (this.#takeAnything(request)) return
+      const last = this.#lastWaiter()
+      if (last === undefined || !comesBefore(request, last)) return this.#reject(request, 'overloaded')
+      if (!this.#takeAnything(last)) this.#reject(last, 'overloaded')
+    }
+    request.waiting = true
+    request.waitingFromMs = this.#nowMs
+    request.model.queue.add(request)
+    this.#waiting++
+    this.#waits.add(request, this.#waitEndMs(request) - lastCallMs)
+  }
+
+  #stopWaiting(request: OpenRequest): void {
+    if (!request.waiting) return
+    request.waiting = false
+    request.waitedMs += this.#nowMs - request.waitingFromMs
+    request.model.queue.remove(request)
+    this.#waiting--
+  }
+
+  #lastWaiter(): OpenRequest | undefined {
+    let worst: OpenRequest | undefined
+    for (const { queue } of this.#models.values()) {
+      const last = queue.last()
+      if (last !== undefined && (worst === undefined || comesBefore(worst, last))) worst = last
+    }
+    return worst
+  }
+
+  /** A first try needs no leave. */
+  #hasLeave(request: OpenRequest): boolean {
+    return request.tries === 0 || request.model.retries.canRetry(this.#nowMs)
+  }
+
+  #waitEndMs(request: OpenRequest): number {
+    const givesUpSoon =
+      this.#fits(request.eligible) && !this.#hasLeave(request) && request.model.isCornered(request, this.#byIndex)
+    return givesUpSoon ? Math.min(request.waitUntilMs, request.waitingFromMs + leaveMsMax) : request.waitUntilMs
+  }
+
+  /**
+   * Gives a place's free slots to those who wait for it, in order; where `ahead` is given, to those who come before it
+   * only. `hurried`: as if they had waited in vain for long. Gives true where somebody got one.
+   */
+  #serve(state: EndpointState, ahead?: OpenRequest, hurried = false): boolean {
+    let served = false
+    for (;;) {
+      const waiter = this.#nextFor(state, hurried)
+      if (waiter === undefined || (ahead !== undefined && !comesBefore(waiter, ahead))) return served
+      this.#dispatch(waiter, state)
+      served = true
+    }
+  }
+
+  #serveAll(states: readonly EndpointState[], ahead?: OpenRequest): void {
+    if (this.#waiting > 0) for (const state of states) this.#serve(state, ahead)
+  }
+
+  /** The first in order of those who wait for this place and may have it now. */
+  #nextFor(state: EndpointState, hurried: boolean): OpenRequest | undefined {
+    const { endpoint } = state
+    const nowMs = this.#nowMs
+    const model = this.#models.get(endpoint.model)
+    if (model === undefined || model.queue.length === 0) return undefined
+    if (state.heldUntilMs > nowMs || state.inFlight >= endpoint.concurrencyMax) return undefined
+    if (!this.#isPresent(state)) return undefined
+    const canRetry = model.retries.canRetry(nowMs)
+    const mayUse = (eligible: Eligibility, retrying: boolean) =>
+      (canRetry || !retrying) && this.#fits(eligible) && isEligible(eligible, endpoint.index)
+    const mayAsk = (waiter: OpenRequest) => !waiter.failedAt.includes(state)
+    const isInVain = () => hurried || model.queue.oldestMs(mayUse) <= nowMs - patienceMs
+    if (model.isGood(state)) {
+      if (state.inFlight >= state.slots(nowMs) && !isInVain()) return undefined
+      return model.queue.first(
+        nowMs,
+        mayUse,
+        (waiter) => mayAsk(waiter) && !model.comesLater(waiter, state, this.#byIndex, nowMs),
+      )
+    }
+    const tries = canRetry && (state.isTrialDue(false, nowMs) || (state.isTrialDue(true, nowMs) && isInVain()))
+    return model.queue.first(
+      nowMs,
+      mayUse,
+      (waiter) =>
+        mayAsk(waiter) &&
+        ((tries && waiter.tries === 0 && !model.comesLater(waiter, state, this.#byIndex, nowMs)) ||
+          model.isCornered(waiter, this.#byIndex)),
+    )
+  }
+
+  /** Ends waits whose time is over; just before that, any eligible place with a free slot is good enough. */
+  #endWaits(): void {
+    for (let ended = 0; this.#waits.firstDueMs <= this.#nowMs && ended < expiredMax; ended++) {
+      const request = this.#waits.first as OpenRequest
+      this.#waits.removeFirst()
+      if (!request.waiting) continue
+      const endMs = this.#waitEndMs(request)
+      if (this.#nowMs < endMs - lastCallMs) this.#waits.add(request, endMs - lastCallMs)
+      else if (this.#takeAnything(request)) continue
+      else if (this.#nowMs < endMs) this.#waits.add(request, endMs)
+      else this.#reject(request, 'deadline')
+    }
+  }
+
+  /** Its wait is at an end: the first place with a free slot, also beyond a slow start, a list's order or a trial's time. */
+  #takeAnything(request: OpenRequest): boolean {
+    if (!this.#fits(request.eligible) || this.#nowMs > request.waitUntilMs) return false
+    for (const index of request.eligible.indices) {
+      const state = this.#byIndex[index] as EndpointState
+      if (!this.#mayTakeAnything(request, state)) continue
+      // Who comes before it and could use the place goes first.
+      if (this.#serve(state, request, true) && !this.#mayTakeAnything(request, state)) continue
+      this.#dispatch(request, state)
+      return true
+    }
+    return false
+  }
+
+  #mayTakeAnything(request: OpenRequest, state: EndpointState): boolean {
+    if (state.heldUntilMs > this.#nowMs || state.inFlight >= state.endpoint.concurrencyMax) return false
+    if (request.failedAt.includes(state) || !this.#hasLeave(request)) return false
+    const { model } = request
+    return model.isGood(state) || state.isTrialDue(true, this.#nowMs) || model.isCornered(request, this.#byIndex)
+  }
+
   // ---- attempts -------------------------------------------------------------------------------------------------
 
   #dispatch(request: OpenRequest, state: EndpointState): void {
     this.#stopWaiting(request)
-    if (request.attempts === 0) this.#retries.first(this.#nowMs)
-    else if (isRetry(request)) this.#retries.retry(this.#nowMs)
+    request.model.retries.made(request.tries === 0 ? 'first' : 'retry', this.#nowMs)
     request.attempts++
+    request.tries++
     const attempt: Attempt = {
       id: this.#nextAttemptId++,
       requestId: request.facts.id,
       number: request.attempts,
       endpoint: state.endpoint,
     }
-    const running: OpenAttempt = {
-      attempt,
-      state,
-      request,
-      startedMs: this.#nowMs,
-      answering: false,
-      probe: !state.isOpen,
-    }
+    const trial = !state.isOpen
+    const running: OpenAttempt = { attempt, state, request, startedMs: this.#nowMs, answering: false, trial }
     request.running = running
     this.#attempts.set(attempt.id, running)
-    state.started(this.#nowMs, running.probe)
+    state.started(trial, this.#nowMs)
     this.#actions.push({ kind: 'dispatch', attempt })
   }
 
@@ -286,7 +378,7 @@ export class Scheduler {
   }
 
   #release(running: OpenAttempt): void {
-    running.state.ended(running.probe)
+    running.state.ended(running.trial)
     if (!running.answering) running.state.endedUnanswered(running.startedMs)
     running.request.running = undefined
   }
@@ -298,172 +390,88 @@ export class Scheduler {
   }
 
   #completed(running: OpenAttempt, outputTokens: number): void {
-    const { state, request, startedMs } = running
-    const returned = running.answering
-      ? state.succeeded(this.#nowMs)
-      : state.answeredWhole(startedMs, outputTokens, this.#nowMs)
-    if (returned) this.#healthChanged(state)
+    const { state, request, startedMs, answering } = running
     this.#release(running)
+    if (answering) state.completed()
+    else if (state.answeredWhole(startedMs, outputTokens, this.#nowMs)) this.#healthChanged(state)
     request.model.served(this.#nowMs - startedMs)
     this.#end(request)
-    this.#roomAt(state)
+    this.#serve(state)
   }
 
   #refused(running: OpenAttempt): void {
-    if (running.state.succeeded(this.#nowMs)) this.#healthChanged(running.state)
+    const { state, request, startedMs } = running
     this.#release(running)
-    this.#end(running.request)
-    this.#roomAt(running.state)
+    if (state.refused(startedMs, this.#nowMs)) this.#healthChanged(state)
+    this.#end(request)
+    this.#serve(state)
   }
 
   #failed(running: OpenAttempt, failure: Failure): void {
-    const { request, state } = running
+    const { request, state, startedMs, answering } = running
     this.#release(running)
-    this.#learnFailure(state, failure)
-    if (running.answering) {
-      this.#end(request)
-    } else {
-      if (failure.kind === 'withdrawn') request.withdrawn++
-      else request.lastFailure = failure
-      if (failure.kind === 'timed-out') request.timeouts++
-      if (!this.#mayAskAgain(request, failure)) request.failedAt.push(state)
-      // A timeout has cost the caller a minute already: one more try, not two.
-      if (request.attempts - request.withdrawn >= this.#policy.attemptsMax || request.timeouts > 1)
-        this.#reject(request)
-      else this.#place(request)
+    const isEjected = teach(state, failure, startedMs, answering, this.#nowMs)
+    const isHeld = state.heldUntilMs > this.#nowMs
+    if (isEjected) this.#healthChanged(state)
+    if (isHeld) this.#returns.add(state, state.heldUntilMs)
+    if (answering) this.#end(request)
+    else this.#tryAgain(running, failure)
+    // Those who waited for this place may have to look elsewhere now.
+    if (isEjected || isHeld) this.#serveAll(request.model.states)
+    else this.#serve(state)
+  }
+
+  #tryAgain({ request, state, startedMs }: OpenAttempt, failure: Failure): void {
+    if (failure.kind === 'withdrawn') {
+      request.tries--
+      request.model.retries.unmade(request.tries === 0 ? 'first' : 'retry', startedMs, this.#nowMs)
+      return this.#place(request)
     }
-    this.#roomAt(state)
-  }
-
-  /** May the same place be asked again for this request? */
-  #mayAskAgain(request: OpenRequest, failure: Failure): boolean {
-    // A vendor that is only busy: once its Retry-After is over. One that was not asked: at once.
-    if (failure.kind === 'rate-limited' || failure.kind === 'withdrawn') return true
-    if (failure.stale === true) return true
-    // A connection that broke, where there is no other place: its server may have been restarted.
-    return failure.kind === 'reset' && request.attempts === 1 && request.eligible.indices.length === 1
-  }
-
-  #learnFailure(state: EndpointState, failure: Failure): void {
-    if (failure.stale === true) return
-    switch (failure.kind) {
-      case 'withdrawn':
-      case 'missing-model':
-        return
-      case 'rate-limited':
-        state.held(failure.retryAfterMs ?? holdMsDefault, this.#nowMs)
-        return
-      case 'overloaded':
-        if (failure.retryAfterMs !== undefined) state.held(failure.retryAfterMs, this.#nowMs)
-        break
-      default:
-        break
-    }
-    if (state.failed(this.#nowMs)) this.#healthChanged(state)
-  }
-
-  #healthChanged(state: EndpointState): void {
-    this.#models.get(state.endpoint.model)?.healthChanged()
-    this.#actions.push({ kind: 'endpoint-state', endpointId: state.endpoint.id, state: state.health(this.#nowMs) })
-  }
-
-  // ---- waiting --------------------------------------------------------------------------------------------------
-
-  /** May this waiter have this place now? `urgent`: its deadline is at hand, so any place with a free slot will do. */
-  #mayTake(request: OpenRequest, state: EndpointState, urgent: boolean): boolean {
-    if (isRetry(request) && !this.#retries.canRetry(this.#nowMs)) return false
-    const urgency: Urgency = urgent
-      ? 'urgent'
-      : this.#nowMs - request.waitingFromMs < patienceMs
-        ? 'patient'
-        : 'impatient'
-    return request.model.canTake(request, state, urgency, this.#byIndex, this.#nowMs)
-  }
-
-  /** A slot may be free at this endpoint: the first waiters who can use it get it. */
-  #roomAt(state: EndpointState): void {
-    const model = this.#models.get(state.endpoint.model)
-    if (model === undefined) return
-    while (
-      model.queue.length > 0 &&
-      state.inFlight < state.endpoint.concurrencyMax &&
-      state.heldUntilMs <= this.#nowMs
-    ) {
-      const waiter = model.queue.first(
-        (eligible) => this.#fits(eligible) && isEligible(eligible, state.endpoint.index),
-        (candidate) => this.#mayTake(candidate, state, false),
-      )
-      if (waiter === undefined) return
-      this.#dispatch(waiter, state)
-    }
-  }
-
-  #serveWaiting(): void {
-    if (this.#waiting === 0) return
-    for (const state of this.#byIndex) this.#roomAt(state)
-  }
-
-  /** Refuses those whose time is over; just before that, any eligible place with a free slot is good enough. */
-  #expire(): void {
-    while (this.#deadlines.firstDueMs <= this.#nowMs) {
-      const request = this.#deadlines.first as OpenRequest
-      this.#deadlines.removeFirst()
-      if (request.ended || !request.waiting || this.#nowMs < request.deadlineMs - lastCallMs) continue
-      const state = this.#nowMs <= request.deadlineMs ? this.#anyPlace(request) : undefined
-      if (state !== undefined) this.#dispatch(request, state)
-      else if (this.#nowMs >= request.deadlineMs) this.#reject(request, 'deadline')
-      else this.#deadlines.add(request, request.deadlineMs)
-    }
-  }
-
-  #anyPlace(request: OpenRequest): EndpointState | undefined {
-    if (!this.#fits(request.eligible)) return undefined
-    for (const index of request.eligible.indices) {
-      const state = this.#byIndex[index] as EndpointState
-      if (this.#mayTake(request, state, true)) return state
-    }
-    return undefined
+    request.lastFailure = failure
+    if (!mayAskAgain(request, failure)) request.failedAt.push(state)
+    if (failure.kind === 'timed-out') request.timeouts++
+    // A timeout has cost the caller a minute already: one more try, not two.
+    if (request.tries >= this.#policy.attemptsMax || request.timeouts > 1) this.#reject(request)
+    else this.#place(request)
   }
 
   // ---- the world ------------------------------------------------------------------------------------------------
 
-  /** A word is good for the generation of endpoints it was made for; of another one, its indices mean other places. */
   #fits(eligible: Eligibility): boolean {
-    return eligible.words.length === (this.#byIndex.length + 31) >>> 5 && !this.#stale.has(eligible)
+    return eligible.version === this.#version
   }
 
-  /** Words of earlier generations that requests still hold. */
-  #stale = new Set<Eligibility>()
+  #healthChanged(state: EndpointState): void {
+    if (state.isEjected) this.#returns.add(state, state.ejectedUntilMs)
+    if (!this.#isPresent(state)) return
+    this.#models.get(state.endpoint.model)?.healthChanged()
+    this.#actions.push({ kind: 'endpoint-state', endpointId: state.endpoint.id, state: state.health(this.#nowMs) })
+  }
 
-  #endpointsChanged(endpoints: readonly Endpoint[], routing: Readonly<Record<string, RoutingPreset>>): void {
-    this.#stale = new Set()
-    for (const request of this.#requests.values()) this.#stale.add(request.eligible)
-    const next = endpoints.map((endpoint, index) => {
+  #endpointsChanged(version: number, endpoints: readonly Endpoint[], routing: RoutingByModel): void {
+    this.#version = version
+    for (const [key, state] of this.#places)
+      if (state.inFlight === 0 && state.heldUntilMs <= this.#nowMs && !this.#isPresent(state)) this.#places.delete(key)
+    this.#byIndex = endpoints.map((endpoint, index) => {
       if (endpoint.index !== index)
         throw new Error(`endpoint ${endpoint.id} has index ${endpoint.index} at place ${index}`)
-      const state = this.#states.get(endpoint.id)
-      // Another vendor or country under the same name is another place: it starts with a clean record.
-      if (
-        state === undefined ||
-        state.endpoint.country !== endpoint.country ||
-        state.endpoint.subProcessor !== endpoint.subProcessor
-      ) {
-        return new EndpointState(endpoint)
-      }
+      const key = placeKeyOf(endpoint)
+      const state = this.#places.get(key) ?? new EndpointState(endpoint)
+      this.#places.set(key, state)
       state.endpoint = endpoint
       return state
     })
-    this.#states.clear()
-    for (const state of next) this.#states.set(state.endpoint.id, state)
-    this.#byIndex = next
-    for (const [name, preset] of Object.entries(routing)) {
-      const model = this.#model(name)
-      model.setEndpoints(
-        next.filter(({ endpoint }) => endpoint.model === name),
-        preset,
-      )
+    for (const name of Object.keys(routing)) this.#model(name)
+    for (const [name, model] of this.#models) {
+      const preset = Object.hasOwn(routing, name) ? routing[name] : undefined
+      const states = preset === undefined ? [] : this.#byIndex.filter(({ endpoint }) => endpoint.model === name)
+      model.setEndpoints(states, preset ?? 'interactive')
     }
-    for (const [name, model] of this.#models) if (!Object.hasOwn(routing, name)) model.setEndpoints([], 'interactive')
+  }
+
+  /** It may have left the set while attempts at it run on. */
+  #isPresent(state: EndpointState): boolean {
+    return this.#byIndex[state.endpoint.index] === state
   }
 
   #eligibilityChanged(requestId: RequestId, eligible: Eligibility): void {
@@ -471,19 +479,16 @@ export class Scheduler {
     if (request === undefined) return
     const wasWaiting = request.waiting
     // Out of its group under the old word, into one under the new; its place in the order of arrival stays.
-    const { waitingFromMs } = request
     this.#stopWaiting(request)
     request.eligible = eligible
-    if (!wasWaiting) return
-    this.#place(request)
-    if (request.waiting) request.waitingFromMs = waitingFromMs
+    if (wasWaiting) this.#place(request)
   }
 
   #probed(endpointId: EndpointId, reachable: boolean): void {
-    const state = this.#states.get(endpointId)
-    if (state === undefined || !state.probed(reachable, this.#nowMs)) return
+    const state = this.#byIndex.find(({ endpoint }) => endpoint.id === endpointId)
+    if (state === undefined || !state.probed(reachable)) return
     this.#healthChanged(state)
-    if (reachable) this.#roomAt(state)
+    this.#serveAll(this.#model(state.endpoint.model).states)
   }
 
   #model(name: string): Model {
@@ -496,7 +501,15 @@ export class Scheduler {
   }
 }
 
-/** Has it been tried? */
-function isRetry({ attempts, withdrawn }: OpenRequest): boolean {
-  return attempts > withdrawn
+/** May the same place be asked again for this request? */
+function mayAskAgain(request: OpenRequest, failure: Failure): boolean {
+  // A vendor that is only busy: once its Retry-After is over.
+  if (failure.kind === 'rate-limited' || failure.stale === true) return true
+  // A connection that broke, where there is no other place: its server may have been restarted.
+  return failure.kind === 'reset' && request.tries === 1 && request.eligible.indices.length === 1
+}
+
+/** Another vendor, country or model under the same name is another place: it starts with a clean record. */
+function placeKeyOf({ id, model, subProcessor, country }: Endpoint): string {
+  return JSON.stringify([id, model, subProcessor, country])
 }

@@ -5,14 +5,19 @@ export interface Waiter {
   readonly priority: number
   /** Order of arrival in this scheduler. */
   readonly sequence: number
+  readonly arrivedMs: number
+  readonly waitUntilMs: number
   readonly eligible: Eligibility
-  readonly deadlineMs: number
+  /** Tries made: one that has failed somewhere cannot go everywhere that the others of its group can. */
+  readonly tries: number
 }
 
-/** Waiters with the same eligibility, by priority, each in order of arrival. */
+/** Waiters with the same eligibility. */
 interface Group<W> {
   readonly eligible: Eligibility
-  /** Highest priority first. */
+  /** They have failed somewhere, each somewhere else; else what one may take, all behind it may. */
+  readonly retrying: boolean
+  /** Highest priority first, each in order of arrival. */
   readonly lanes: { readonly priority: number; readonly waiters: W[] }[]
 }
 
@@ -21,19 +26,29 @@ interface Group<W> {
  * endpoint looks at a few heads and not at every waiter, and nobody waits behind one who could not go anyway.
  */
 export class WaitQueue<W extends Waiter> {
-  readonly #groups = new Map<Eligibility, Group<W>>()
+  readonly #fresh = new Map<Eligibility, Group<W>>()
+  readonly #retrying = new Map<Eligibility, Group<W>>()
+  readonly #kinds = [this.#fresh, this.#retrying]
   #length = 0
+  #retryingLength = 0
 
   get length(): number {
     return this.#length
   }
 
+  /** Of them, those that have been tried. */
+  get retryingLength(): number {
+    return this.#retryingLength
+  }
+
   /** Keeps the order of arrival also for one that comes back. */
   add(waiter: W): void {
-    let group = this.#groups.get(waiter.eligible)
+    const retrying = waiter.tries > 0
+    const groups = retrying ? this.#retrying : this.#fresh
+    let group = groups.get(waiter.eligible)
     if (group === undefined) {
-      group = { eligible: waiter.eligible, lanes: [] }
-      this.#groups.set(waiter.eligible, group)
+      group = { eligible: waiter.eligible, retrying, lanes: [] }
+      groups.set(waiter.eligible, group)
     }
     let lane = group.lanes.find(({ priority }) => priority === waiter.priority)
     if (lane === undefined) {
@@ -41,56 +56,78 @@ export class WaitQueue<W extends Waiter> {
       group.lanes.push(lane)
       group.lanes.sort((a, b) => b.priority - a.priority)
     }
-    const { waiters } = lane
-    let at = waiters.length
-    while (at > 0 && (waiters[at - 1] as W).sequence > waiter.sequence) at--
-    waiters.splice(at, 0, waiter)
+    lane.waiters.splice(placeOf(waiter.sequence, lane.waiters), 0, waiter)
     this.#length++
+    if (retrying) this.#retryingLength++
   }
 
-  /** Must be called before the waiter's eligibility is replaced. */
+  /** Must be called before the waiter's eligibility, or its count of tries, changes. */
   remove(waiter: W): void {
-    const group = this.#groups.get(waiter.eligible)
+    const groups = waiter.tries > 0 ? this.#retrying : this.#fresh
+    const group = groups.get(waiter.eligible)
     const lane = group?.lanes.find(({ priority }) => priority === waiter.priority)
-    const at = lane?.waiters.indexOf(waiter) ?? -1
-    if (group === undefined || lane === undefined || at < 0) return
+    if (group === undefined || lane === undefined) return
+    const at = placeOf(waiter.sequence, lane.waiters)
+    if (lane.waiters[at] !== waiter) return
     lane.waiters.splice(at, 1)
     this.#length--
+    if (group.retrying) this.#retryingLength--
     if (lane.waiters.length === 0) group.lanes.splice(group.lanes.indexOf(lane), 1)
-    if (group.lanes.length === 0) this.#groups.delete(group.eligible)
+    if (group.lanes.length === 0) groups.delete(group.eligible)
   }
 
   /**
-   * The first in order (priority, then arrival) that passes. `groupPasses` is asked once for each eligibility, `passes`
-   * for waiters from the head of a lane on until one does.
+   * The first in order (priority, then arrival) whose wait is not over and that passes. `groupPasses` is asked once for
+   * each group; `passes` for the head of a lane, and for those behind it only where they may differ from it.
    */
-  first(groupPasses: (eligible: Eligibility) => boolean, passes: (waiter: W) => boolean): W | undefined {
+  first(
+    nowMs: number,
+    groupPasses: (eligible: Eligibility, retrying: boolean) => boolean,
+    passes: (waiter: W) => boolean,
+  ): W | undefined {
     let best: W | undefined
-    for (const group of this.#groups.values()) {
-      if (!groupPasses(group.eligible)) continue
-      for (const lane of group.lanes) {
-        if (best !== undefined && lane.priority < best.priority) break
-        const head = lane.waiters.find(passes)
-        if (head === undefined) continue
-        if (best === undefined || head.priority > best.priority || head.sequence < best.sequence) best = head
-        break
+    for (const groups of this.#kinds) {
+      for (const group of groups.values()) {
+        if (!groupPasses(group.eligible, group.retrying)) continue
+        for (const { priority, waiters } of group.lanes) {
+          if (best !== undefined && priority < best.priority) break
+          const inTime = (waiter: W) => waiter.waitUntilMs >= nowMs
+          const candidate = waiters.find(group.retrying ? (waiter) => inTime(waiter) && passes(waiter) : inTime)
+          if (candidate === undefined || (!group.retrying && !passes(candidate))) continue
+          if (best === undefined || priority > best.priority || candidate.sequence < best.sequence) best = candidate
+          break
+        }
       }
     }
     return best
   }
 
+  /** When the one that came first of all in the groups that pass has come; infinite where there is none. */
+  oldestMs(groupPasses: (eligible: Eligibility, retrying: boolean) => boolean): number {
+    let oldestMs = Number.POSITIVE_INFINITY
+    for (const groups of this.#kinds) {
+      for (const { eligible, retrying, lanes } of groups.values()) {
+        if (!groupPasses(eligible, retrying)) continue
+        for (const { waiters } of lanes) oldestMs = Math.min(oldestMs, (waiters[0] as W).arrivedMs)
+      }
+    }
+    return oldestMs
+  }
+
   /** The newest of the lowest priority: who is refused when there is no room left to wait in. */
   last(): W | undefined {
     let worst: W | undefined
-    for (const { lanes } of this.#groups.values()) {
-      const newest = lanes.at(-1)?.waiters.at(-1)
-      if (newest === undefined) continue
-      if (
-        worst === undefined ||
-        newest.priority < worst.priority ||
-        (newest.priority === worst.priority && newest.sequence > worst.sequence)
-      )
-        worst = newest
+    for (const groups of this.#kinds) {
+      for (const { lanes } of groups.values()) {
+        const newest = lanes.at(-1)?.waiters.at(-1)
+        if (newest === undefined) continue
+        if (
+          worst === undefined ||
+          newest.priority < worst.priority ||
+          (newest.priority === worst.priority && newest.sequence > worst.sequence)
+        )
+          worst = newest
+      }
     }
     return worst
   }
@@ -98,12 +135,24 @@ export class WaitQueue<W extends Waiter> {
   /** Waiters that would be served before one of this priority who came now. */
   ahead(priority: number): number {
     let count = 0
-    for (const { lanes } of this.#groups.values())
-      for (const lane of lanes) if (lane.priority >= priority) count += lane.waiters.length
+    for (const groups of this.#kinds)
+      for (const { lanes } of groups.values())
+        for (const lane of lanes) if (lane.priority >= priority) count += lane.waiters.length
     return count
   }
+}
 
-  *[Symbol.iterator](): IterableIterator<W> {
-    for (const { lanes } of this.#groups.values()) for (const { waiters } of lanes) yield* waiters
+/** Where one of this sequence stands, or would stand, in a lane. */
+function placeOf(sequence: number, waiters: readonly Waiter[]): number {
+  let from = 0
+  let to = waiters.length
+  // Most come last and leave first.
+  if (to === 0 || (waiters[to - 1] as Waiter).sequence < sequence) return to
+  if ((waiters[0] as Waiter).sequence >= sequence) return 0
+  while (from < to) {
+    const middle = (from + to) >> 1
+    if ((waiters[middle] as Waiter).sequence < sequence) from = middle + 1
+    else to = middle
   }
+  return from
 }

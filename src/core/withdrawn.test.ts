@@ -7,7 +7,7 @@ import { Scheduler } from './scheduler.ts'
 test('a try that a reload withdrew before it was made costs a request nothing, however often it happens', () => {
   const scheduler = new Scheduler({ attemptsMax: 3, queueLengthMax: 100 }, seededRandom(1))
   const endpoint = { id: 'm/a', index: 0, model: 'm', subProcessor: 'self', country: 'NL', concurrencyMax: 64 }
-  scheduler.handle({ kind: 'endpoints-changed', endpoints: [endpoint], routing: { m: 'interactive' } }, 0)
+  scheduler.handle({ kind: 'endpoints-changed', version: 1, endpoints: [endpoint], routing: { m: 'interactive' } }, 0)
   const dispatched = (actions: ReturnType<Scheduler['handle']>): Attempt => {
     const [action] = actions
     if (action?.kind !== 'dispatch') throw new Error(`expected a try, got ${JSON.stringify(actions)}`)
@@ -21,6 +21,7 @@ test('a try that a reload withdrew before it was made costs a request nothing, h
       priority: 1,
       model: 'm',
       arrivedAtMs: 0,
+      waitMsMax: 10_000,
       deadlineMs: 10_000,
       tokens: { input: 1, cachedInput: 0, output: 1 },
       eligible: eligibilityOf([0], 1, 1),

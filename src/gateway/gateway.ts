@@ -177,7 +177,8 @@ export class Gateway {
 
   #installPlane(plane: Plane): void {
     this.#plane = plane
-    this.#dispatcher.tell({ kind: 'endpoints-changed', endpoints: plane.endpoints, routing: plane.routing })
+    const { version, endpoints, routing } = plane
+    this.#dispatcher.tell({ kind: 'endpoints-changed', version, endpoints, routing })
     this.#dispatcher.eligibilityChanged(plane)
   }
 }

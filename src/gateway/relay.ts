@@ -99,7 +99,9 @@ export class Relay implements Dispatchable, AnswerSink {
       priority: access.priority,
       model: body.model,
       arrivedAtMs: arrivedMs,
-      deadlineMs: arrivedMs + limits.queueMs,
+      waitMsMax: limits.queueMs,
+      // A first try that was given up at its limit leaves time for one elsewhere.
+      deadlineMs: arrivedMs + limits.firstByteMs + limits.queueMs,
       tokens: { input: body.inputTokensMax, cachedInput: 0, output: outputTokens },
       eligible: access.eligible,
       affinity: `${caller.tenant.id}/${body.affinity}`,

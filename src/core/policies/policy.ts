@@ -1,29 +1,26 @@
 import type { EndpointState } from '../endpoint-state.ts'
+import { fastFirstToken, lightLoad, lowPrice } from './scorers.ts'
 
-/** What a scorer may look at beside the endpoint itself. */
-export interface ScoringContext {
-  readonly nowMs: number
-  /** Index of the endpoint that the request's affinity points to; -1 where it has none. */
-  readonly affinityIndex: number
+/** How a model's endpoints are chosen. */
+export type RoutingPolicy =
+  /** The endpoint whose ratings, each between 0 and 1 and times its weight, add up to the most; of equals any. */
+  | { readonly kind: 'best'; readonly weights: Weights }
+  /** In the listed order: one that is full is waited for, only one that fails, or asks to be left alone, is passed over. */
+  | { readonly kind: 'in-order' }
+
+export interface Weights {
+  readonly fastFirstToken: number
+  readonly lightLoad: number
+  readonly lowPrice: number
+  /** To be the place where requests of the same affinity went, and their common prefix is cached. */
+  readonly samePlace: number
 }
 
-/** Rates one endpoint for a request: 0 is worst, 1 is best. Called for each candidate of each decision. */
-export interface Scorer {
-  readonly name: string
-  score(state: EndpointState, context: ScoringContext): number
-}
-
-export interface WeightedScorer {
-  readonly scorer: Scorer
-  readonly weight: number
-}
-
-/** Chooses among candidates that all may and can serve. */
-export interface RoutingPolicy {
-  /** Summed by weight; the highest wins, the earlier listed of equals. Empty: the order of the list decides. */
-  readonly scorers: readonly WeightedScorer[]
-  /** Serves only in the listed order: an endpoint that is full is waited for, only a failing one is passed over. */
-  readonly inOrder: boolean
-  /** A scorer looks at `affinityIndex`. */
-  readonly usesAffinity: boolean
+/** All of a place's rating but `samePlace`, which only a comparison of places can tell. */
+export function rate(state: EndpointState, weights: Weights, nowMs: number): number {
+  return (
+    weights.fastFirstToken * fastFirstToken(state, nowMs) +
+    weights.lightLoad * lightLoad(state, nowMs) +
+    (weights.lowPrice === 0 ? 0 : weights.lowPrice * lowPrice(state))
+  )
 }

@@ -1,27 +1,17 @@
 import type { RoutingPreset } from '../endpoint.ts'
 import type { RoutingPolicy } from './policy.ts'
-import { fastestFirstToken, leastLoaded, lowestPrice, samePlace } from './scorers.ts'
 
-/** What users choose by name is built from what they could have built. */
+/** What users choose by name. */
 export const presets: Readonly<Record<RoutingPreset, RoutingPolicy>> = {
   interactive: {
-    scorers: [
-      { scorer: fastestFirstToken, weight: 2 },
-      { scorer: leastLoaded, weight: 1 },
-      // Enough to hold a conversation while its place is as good as the others, too little to hold it at a slow one.
-      { scorer: samePlace, weight: 0.2 },
-    ],
-    inOrder: false,
-    usesAffinity: true,
+    kind: 'best',
+    // Same place: enough to hold a conversation while its place is as good as the others, too little to hold it at a
+    // slow one.
+    weights: { fastFirstToken: 2, lightLoad: 1, lowPrice: 0, samePlace: 0.2 },
   },
   cheapest: {
-    scorers: [
-      { scorer: lowestPrice, weight: 10 },
-      { scorer: leastLoaded, weight: 0.1 },
-      { scorer: fastestFirstToken, weight: 0.1 },
-    ],
-    inOrder: false,
-    usesAffinity: false,
+    kind: 'best',
+    weights: { fastFirstToken: 0.1, lightLoad: 0.1, lowPrice: 10, samePlace: 0 },
   },
-  pinned: { scorers: [], inOrder: true, usesAffinity: false },
+  pinned: { kind: 'in-order' },
 }

@@ -1,0 +1,37 @@
+import type { EndpointState } from './endpoint-state.ts'
+import type { Failure } from './failure.ts'
+
+/** A vendor that refuses for rate without saying for how long is left alone for a second. */
+const holdMsDefault = 1_000
+
+/** What a failed try says of its endpoint. Gives true where the endpoint is ejected by it. */
+export function teach(
+  state: EndpointState,
+  failure: Failure,
+  startedMs: number,
+  answering: boolean,
+  nowMs: number,
+): boolean {
+  if (failure.stale === true) return false
+  switch (failure.kind) {
+    case 'withdrawn':
+      return false
+    case 'missing-model':
+      // Callers choose the path that is asked for, and a vendor may lack one of them: they must not eject it for others.
+      state.disappointed(nowMs)
+      return false
+    case 'rate-limited':
+      state.held(failure.retryAfterMs ?? holdMsDefault, nowMs)
+      return false
+    case 'overloaded':
+      if (failure.retryAfterMs !== undefined) state.held(failure.retryAfterMs, nowMs)
+      return state.failed(startedMs, answering, nowMs)
+    case 'unreachable':
+    case 'reset':
+    case 'timed-out':
+    case 'server-error':
+    case 'unauthorized':
+    case 'broken':
+      return state.failed(startedMs, answering, nowMs)
+  }
+}
