@@ -53,16 +53,16 @@ export class Stage {
 
   /** Replays a trace with the command line. Keys are dealt out among the tenants. */
   async replay(trace: string, minutes: number, speed: number): Promise<void> {
-    const out = path.join(this.dir, 'results.ndjson')
     const { code, err } = await runCli(
       [
         ...['replay', trace, '--duration', `${minutes}m`, '--speed', String(speed), '--url', this.gateway.url],
-        ...['--keys-file', 'keys', '--out', out, '--html', 'replay.html', '--json'],
+        ...['--keys-file', 'keys', '--out', `${trace}.ndjson`, '--html', `${trace}.html`, '--json'],
       ],
       this.dir,
     )
     if (code !== 0) throw new Error(err)
-    this.#asked.push(...lines<ReplayResult>(out).map((result) => ({ ...result, model: 'chat-large' })))
+    const results = lines<ReplayResult>(path.join(this.dir, `${trace}.ndjson`))
+    this.#asked.push(...results.map((result) => ({ ...result, model: 'chat-large' })))
   }
 
   /** Sends one small request of a tenant. */
