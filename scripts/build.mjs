@@ -37,5 +37,6 @@ for (const folder of ['src', 'demo']) build(path.join(root, folder), path.join(d
 // Beside the code as in a clone, for `spillway --version`.
 const { name, version, type } = JSON.parse(readFileSync(path.join(root, 'package.json'), 'utf8'))
 writeFileSync(path.join(dist, 'package.json'), `${JSON.stringify({ name, version, type })}\n`)
-// Traces that `spillway replay NAME` finds by name.
-cpSync(path.join(root, 'examples/traces'), path.join(dist, 'examples/traces'), { recursive: true })
+// Traces that `spillway replay NAME` finds by name, and scenarios to simulate.
+for (const folder of ['traces', 'gpu-shortage', 'incidents'])
+  cpSync(path.join(root, 'examples', folder), path.join(dist, 'examples', folder), { recursive: true })

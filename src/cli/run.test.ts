@@ -15,7 +15,8 @@ describe('help', () => {
   test('of the whole lists every command', async () => {
     const { code, out, err } = await run('--help')
     expect([code, err]).toEqual([0, ''])
-    for (const { name, summary } of commands) expect(out).toContain(`${name.padEnd(7)}  ${summary}`)
+    const width = Math.max(...commands.map(({ name }) => name.length))
+    for (const { name, summary } of commands) expect(out).toContain(`${name.padEnd(width)}  ${summary}`)
   })
 
   test.each(commands.map(({ name }) => name))('of %s shows how it is written, in lines that fit', async (name) => {

@@ -3,10 +3,13 @@ import { nearest } from './nearest.ts'
 import { configSchema } from './schema.ts'
 import type { Finding, Path } from './yaml-text.ts'
 
-/** What one of Zod's issues says to the person who wrote the file: each mistake at its own place, with what to do. */
-export function findingsOf(issue: z.core.$ZodIssue, root: unknown): Finding[] {
+/**
+ * What one of Zod's issues says to the person who wrote the file: each mistake at its own place, with what to do.
+ * `schema`: the one that found it.
+ */
+export function findingsOf(issue: z.core.$ZodIssue, root: unknown, schema: z.ZodType = configSchema): Finding[] {
   if (issue.code === 'unrecognized_keys') {
-    const known = knownKeys(issue.path, root)
+    const known = knownKeys(issue.path, root, schema)
     return issue.keys.map((key) => {
       const meant = nearest(key, known)
       return {
@@ -51,8 +54,8 @@ function at(root: unknown, path: Path): unknown {
 }
 
 /** The keys that may stand at a path: found by walking the schema the way the value does. */
-function knownKeys(path: Path, root: unknown): string[] {
-  let schema: unknown = configSchema
+function knownKeys(path: Path, root: unknown, top: z.ZodType): string[] {
+  let schema: unknown = top
   let value = root
   for (const part of path) {
     schema = child(unwrapped(schema, value), part)

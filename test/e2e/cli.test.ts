@@ -255,41 +255,6 @@ describe('the demo', () => {
     })
   })
 
-  test('with --json says the same in one line of JSON, before a line for each request', {
-    timeout: 60_000,
-  }, async () => {
-    const port = await freePort()
-    const main = path.join(root, 'src/cli/main.ts')
-    const child = spawn(process.execPath, [main, 'up', '--demo', '--json', '--port', String(port)], {
-      cwd: folder,
-      stdio: ['ignore', 'pipe', 'ignore'],
-    })
-    children.push(child)
-    let out = ''
-    child.stdout?.on('data', (more: Buffer) => {
-      out += more.toString()
-    })
-    await until(() => out.includes('\n'))
-    const facts = JSON.parse(out.split('\n')[0] ?? '') as { key: string; places: unknown[] }
-    expect(facts).toMatchObject({
-      endpoint: `http://127.0.0.1:${port}/v1`,
-      metrics: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/metrics$/),
-      key: readFileSync(path.join(folder, 'data/demo/key'), 'utf8').trim(),
-      models: ['chat-large', 'chat-small'],
-    })
-    expect(facts.places).toContainEqual({
-      provider: 'google-cloud-nl',
-      subProcessor: 'google-cloud',
-      country: 'NL',
-      reached: true,
-    })
-    await fetch(`${(facts as { endpoint?: string }).endpoint}/none`)
-    child.kill('SIGTERM')
-    expect(await ended(child)).toBe(0)
-    for (const line of out.trimEnd().split('\n')) expect(typeof JSON.parse(line)).toBe('object')
-    expect(out.trimEnd().split('\n').length).toBeGreaterThan(1)
-  })
-
   test('lets an open answer run on after one Ctrl-C, and cuts it at the next', { timeout: 60_000 }, async () => {
     const { child, port, said } = await start()
     const before = clouds()

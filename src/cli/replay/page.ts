@@ -1,6 +1,7 @@
 import { html } from './escape.ts'
 import { count, duration, percentage } from './format.ts'
-import { type Curve, linearScale, linePlot, logScale, sharePlot, timeScale } from './plots.ts'
+import { figure, highest, logScaleOver, table, tile } from './parts.ts'
+import { type Curve, linearScale, linePlot, sharePlot, timeScale } from './plots.ts'
 import { failureRows, shareRows, timeRows, tokenRows, triesRows } from './rows.ts'
 import { partialNote, type ReplayRun, simulationNote } from './run.ts'
 import type { ReplayResult } from './sender.ts'
@@ -187,33 +188,6 @@ function cloudPlot(results: readonly ReplayResult[], bins: Bins): string {
     shown.push({ name: `${rest.length} others`, values })
   }
   return sharePlot(shown, timeScale(bins.seconds), bins.step)
-}
-
-function highest(curves: readonly Curve[]): number {
-  return curves.flatMap(({ points }) => points).reduce((most, [, y]) => Math.max(most, y), 0)
-}
-
-/** A scale of times that holds all curves; `axis` is that of theirs which is a time. */
-function logScaleOver(curves: readonly Curve[], axis: 0 | 1, label: string) {
-  const times = curves.flatMap(({ points }) => points.map((point) => Math.max(0.1, point[axis])))
-  const min = times.reduce((least, ms) => Math.min(least, ms), Number.POSITIVE_INFINITY)
-  const max = times.reduce((most, ms) => Math.max(most, ms), 0)
-  return times.length === 0 ? logScale(label, 1, 1_000, duration) : logScale(label, min, max, duration)
-}
-
-function tile(label: string, value: string, note: string): string {
-  return `<div><span>${label}</span><b>${value}</b><small>${note}</small></div>`
-}
-
-function figure(title: string, plot: string): string {
-  return `<figure><h2>${title}</h2>${plot}</figure>`
-}
-
-function table(title: string, columns: readonly string[], rows: readonly (readonly string[])[]): string {
-  if (rows.length === 0) return ''
-  const cells = (tag: string, row: readonly string[]) =>
-    `<tr>${row.map((cell) => `<${tag}>${html(cell)}</${tag}>`).join('')}</tr>`
-  return `<div><h2>${title}</h2><table><thead>${cells('th', columns)}</thead><tbody>${rows.map((row) => cells('td', row)).join('')}</tbody></table></div>`
 }
 
 function time(ms: number | undefined): string {

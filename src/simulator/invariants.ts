@@ -1,0 +1,110 @@
+import type { Endpoint } from '../core/endpoint.ts'
+import type { Attempt } from '../core/events.ts'
+import type { Failure } from '../core/failure.ts'
+import { isEligible, type RequestFacts } from '../core/request.ts'
+
+/** A rule that did not hold. */
+export interface Violation {
+  readonly rule: string
+  readonly detail: string
+}
+
+const shownMax = 20
+
+/**
+ * What must hold in every run, checked as it goes: every request ends exactly once, nothing outside its eligibility,
+ * above a limit, past a deadline or inside a vendor's Retry-After, never too many tries and none after the first byte,
+ * and no answer before it could have come.
+ */
+export class Invariants {
+  readonly violations: Violation[] = []
+  readonly #attemptsMax: number
+  readonly #inFlight: Int32Array
+  readonly #heldUntilMs: Float64Array
+  /** By slot: the request that is open there. */
+  readonly #open: (OpenFacts | undefined)[] = []
+  #arrived = 0
+  #ended = 0
+
+  constructor(endpoints: readonly Endpoint[], attemptsMax: number) {
+    this.#attemptsMax = attemptsMax
+    this.#inFlight = new Int32Array(endpoints.length)
+    this.#heldUntilMs = new Float64Array(endpoints.length).fill(Number.NEGATIVE_INFINITY)
+  }
+
+  arrived(slot: number, facts: RequestFacts): void {
+    this.#arrived++
+    if (this.#open[slot] !== undefined) this.#broken('conservation', `request ${facts.id} came while one had its place`)
+    this.#open[slot] = { facts, endpoint: -1, attempts: 0, answering: false }
+  }
+
+  dispatched(slot: number, { endpoint, number }: Attempt, nowMs: number): void {
+    const open = this.#open[slot]
+    if (open === undefined) return this.#broken('conservation', `a request was dispatched that is not open (${slot})`)
+    const { facts } = open
+    const at = `request ${facts.id} at ${endpoint.id}, ${nowMs} ms`
+    if (open.endpoint >= 0) this.#broken('one try at a time', at)
+    if (open.answering) this.#broken('no try after the first byte', at)
+    if (!isEligible(facts.eligible, endpoint.index)) this.#broken('eligible places only', at)
+    if (nowMs > facts.deadlineMs) this.#broken('nothing past its deadline', at)
+    if (number !== ++open.attempts || number > this.#attemptsMax)
+      this.#broken('tries are bounded', `${at}, try ${number}`)
+    if (nowMs < (this.#heldUntilMs[endpoint.index] as number)) this.#broken('Retry-After is kept', at)
+    open.endpoint = endpoint.index
+    const inFlight = (this.#inFlight[endpoint.index] as number) + 1
+    this.#inFlight[endpoint.index] = inFlight
+    if (inFlight > endpoint.concurrencyMax) this.#broken('in-flight within the limit', `${at}: ${inFlight}`)
+  }
+
+  answering(slot: number, afterMs: number): void {
+    const open = this.#open[slot]
+    if (open === undefined || open.answering) return this.#broken('one first byte', `slot ${slot}`)
+    if (!(afterMs >= 0))
+      this.#broken('causality', `request ${open.facts.id} was answered ${-afterMs} ms before it was asked`)
+    open.answering = true
+  }
+
+  /** A try failed before its first byte. */
+  failed(slot: number, failure: Failure, nowMs: number): void {
+    const open = this.#open[slot]
+    if (open === undefined || open.endpoint < 0)
+      return this.#broken('conservation', `a try failed that did not run (${slot})`)
+    if (failure.kind === 'rate-limited' && failure.retryAfterMs !== undefined)
+      this.#heldUntilMs[open.endpoint] = Math.max(
+        this.#heldUntilMs[open.endpoint] as number,
+        nowMs + failure.retryAfterMs,
+      )
+    this.#leave(open)
+  }
+
+  requestEnded(slot: number): void {
+    const open = this.#open[slot]
+    if (open === undefined) return this.#broken('every request ends once', `slot ${slot} ended and was not open`)
+    if (open.endpoint >= 0) this.#leave(open)
+    this.#open[slot] = undefined
+    this.#ended++
+  }
+
+  /** `open`: requests that are open at the end of the run. */
+  ended(open: number): void {
+    if (this.#arrived !== this.#ended + open)
+      this.#broken('conservation', `${this.#arrived} came, ${this.#ended} ended, ${open} are open`)
+  }
+
+  #leave(open: OpenFacts): void {
+    this.#inFlight[open.endpoint] = (this.#inFlight[open.endpoint] as number) - 1
+    open.endpoint = -1
+  }
+
+  #broken(rule: string, detail: string): void {
+    if (this.violations.length < shownMax) this.violations.push({ rule, detail })
+  }
+}
+
+interface OpenFacts {
+  readonly facts: RequestFacts
+  /** Where it runs; -1 while it does not. */
+  endpoint: number
+  attempts: number
+  answering: boolean
+}

@@ -1,0 +1,508 @@
+import { DeadlineHeap } from '../core/deadline-heap.ts'
+import type { Endpoint, RoutingPreset } from '../core/endpoint.ts'
+import { errorCodes } from '../core/errors.ts'
+import type { Action, Attempt, Rejection, SchedulerEvent } from '../core/events.ts'
+import type { Failure } from '../core/failure.ts'
+import type { Eligibility, RequestFacts } from '../core/request.ts'
+import { Scheduler } from '../core/scheduler.ts'
+import { Agenda } from './agenda.ts'
+import { type ClientRetry, Clients } from './clients.ts'
+import { type Arrival, type DemandFiles, type Source, sourcesOf } from './demand.ts'
+import { Digest } from './digest.ts'
+import { FaultPlan } from './fault-plan.ts'
+import { Fleet } from './fleet.ts'
+import { Invariants, type Violation } from './invariants.ts'
+import type { LatencyModel } from './latency.ts'
+import { roundTripMs } from './network.ts'
+import { Recorder } from './recorder.ts'
+import { Requests, stage } from './requests.ts'
+import type { Scenario } from './scenario-schema.ts'
+import { Stream } from './stream.ts'
+
+/** What a tenant has agreed to. */
+export interface TenantTerms {
+  readonly countries: readonly string[] | 'any'
+  readonly subProcessors: readonly string[] | 'any'
+  readonly allowSubstitutes: boolean
+}
+
+/** The law: which of the endpoints may serve whom. The register's, handed in. */
+export type Law = (
+  endpoints: readonly Endpoint[],
+  version: number,
+) => (terms: TenantTerms, model: string, substitutes: boolean) => Eligibility
+
+/** What a scenario does not hold itself. */
+export interface World {
+  readonly law: Law
+  readonly files: DemandFiles
+  /** By name of the pool. */
+  readonly latencies: Readonly<Record<string, LatencyModel>>
+}
+
+export interface SimulatedTenant {
+  readonly id: string
+  readonly group: string
+  readonly plan: string
+  readonly country: string
+  readonly terms: TenantTerms
+  readonly priority: number
+  /** The plan's: a first token later than this is not good. */
+  readonly firstTokenGoalMs: number
+  /** From the client to the gateway and back. */
+  readonly networkMs: number
+}
+
+/** What a run came to, before it is put into words. */
+export interface Outcome {
+  readonly scenario: Scenario
+  readonly tenants: readonly SimulatedTenant[]
+  readonly fleet: Fleet
+  readonly recorder: Recorder
+  readonly digest: string
+  readonly events: number
+  readonly decisions: number
+  readonly violations: readonly Violation[]
+  /** Share of the slots in use, by pool and bin. */
+  readonly utilisation: readonly (readonly number[])[]
+  readonly openAtEnd: number
+}
+
+/** Without a limit from the caller the gateway holds so many output tokens against a request's limits. */
+const outputTokensGuess = 4_096
+/** One law and one fleet for a whole run. */
+const lawVersion = 1
+
+/** Runs a scenario from its first request to its end. The same scenario and seed give the same outcome everywhere. */
+export function simulate(scenario: Scenario, world: World): Outcome {
+  return new Simulation(scenario, world).run()
+}
+
+/**
+ * A host of the scheduler, as the gateway is one: it tells it what happens and does what it says. The world behind it
+ * is made up; what the scheduler decides is not.
+ */
+class Simulation {
+  readonly #scenario: Scenario
+  readonly #tenants: readonly SimulatedTenant[]
+  readonly #requests = new Requests()
+  readonly #fleet: Fleet
+  readonly #scheduler: Scheduler
+  readonly #sources: readonly Source[]
+  readonly #clients: Clients
+  readonly #faults: FaultPlan
+  readonly #recorder: Recorder
+  readonly #invariants: Invariants
+  readonly #digest = new Digest()
+  readonly #agenda: Agenda
+  /** By model, then by tenant. */
+  readonly #eligible = new Map<string, readonly Eligibility[]>()
+  readonly #failures = new DeadlineHeap<{ slot: number; attemptId: number; failure: Failure }>()
+  readonly #utilisation: number[][]
+  /** Entities of the agenda after the replicas and the sources. */
+  readonly #entity: Readonly<Record<'retries' | 'patience' | 'failures' | 'faults' | 'wake' | 'bins', number>>
+  readonly #silentMsMax: number
+  #nowMs = 0
+  #events = 0
+  #decisions = 0
+  #waiting = 0
+
+  constructor(scenario: Scenario, { law, files, latencies }: World) {
+    this.#scenario = scenario
+    this.#tenants = tenantsOf(scenario)
+    this.#fleet = new Fleet(scenario, latencies, this.#requests)
+    this.#sources = sourcesOf(scenario, this.#tenants, files)
+    this.#clients = new Clients(scenario)
+    this.#recorder = new Recorder(
+      this.#tenants.map(({ plan }) => plan),
+      scenario.duration,
+      scenario.warmUp,
+    )
+    this.#silentMsMax = scenario.gateway.streamIdle
+    const { attemptsMax, queueLengthMax } = scenario.gateway
+    this.#scheduler = new Scheduler({ attemptsMax, queueLengthMax }, new Stream(scenario.seed, 'scheduler'))
+    const eligibleFor = law(this.#fleet.endpoints, lawVersion)
+    for (const [model, { substitutes }] of Object.entries(scenario.models))
+      this.#eligible.set(
+        model,
+        this.#tenants.map(({ terms }) => eligibleFor(terms, model, substitutes)),
+      )
+    this.#invariants = new Invariants(this.#fleet.endpoints, attemptsMax)
+    const first = this.#fleet.replicas.count + this.#sources.length
+    this.#entity = {
+      retries: first,
+      patience: first + 1,
+      failures: first + 2,
+      faults: first + 3,
+      wake: first + 4,
+      bins: first + 5,
+    }
+    this.#agenda = new Agenda(first + 6)
+    this.#utilisation = this.#fleet.pools.map(() => [])
+    this.#faults = new FaultPlan(scenario, this.#fleet, this.#clients, this.#sources, {
+      replicasLost: (replicas, nowMs) => this.#replicasLost(replicas, nowMs),
+      replicaChanged: (replica) => this.#replicaChanged(replica),
+      replicaStalled: (replica, untilMs, nowMs) => this.#replicaStalled(replica, untilMs, nowMs),
+      sourcesChanged: () => this.#sourcesChanged(),
+    })
+  }
+
+  run(): Outcome {
+    const { duration, warmUp, models } = this.#scenario
+    const routing = Object.fromEntries(
+      Object.entries(models).map(([name, model]): [string, RoutingPreset] => [name, model.routing]),
+    )
+    this.#tell({ kind: 'endpoints-changed', version: lawVersion, endpoints: this.#fleet.endpoints, routing })
+    this.#sourcesChanged()
+    this.#agenda.set(this.#entity.faults, this.#faults.nextMs)
+    this.#agenda.set(this.#entity.bins, this.#recorder.binMs)
+    let warm = warmUp === 0
+    while (this.#agenda.firstMs < duration) {
+      const entity = this.#agenda.first
+      this.#nowMs = this.#agenda.firstMs
+      if (!warm && this.#nowMs >= warmUp) {
+        warm = true
+        this.#fleet.countUpTo(warmUp, true)
+      }
+      this.#events++
+      this.#happens(entity)
+    }
+    this.#nowMs = duration
+    this.#fleet.countUpTo(duration, false)
+    this.#invariants.ended(this.#requests.open)
+    return {
+      scenario: this.#scenario,
+      tenants: this.#tenants,
+      fleet: this.#fleet,
+      recorder: this.#recorder,
+      digest: this.#digest.text,
+      events: this.#events,
+      decisions: this.#decisions,
+      violations: this.#invariants.violations,
+      utilisation: this.#utilisation,
+      openAtEnd: this.#requests.open,
+    }
+  }
+
+  #happens(entity: number): void {
+    const { replicas } = this.#fleet
+    const source = entity - replicas.count
+    if (source < 0) return this.#replicaSteps(entity)
+    if (source < this.#sources.length) {
+      const from = this.#sources[source] as Source
+      const bornMs = from.nextMs
+      const arrival = from.take()
+      this.#agenda.set(entity, from.nextMs)
+      this.#recorder.offered(arrival.tenant, arrival.input + arrival.output, bornMs)
+      return this.#arrives({ arrival, bornMs, clientTry: 1 })
+    }
+    switch (entity) {
+      case this.#entity.retries: {
+        const retry = this.#clients.takeRetry()
+        this.#agenda.set(entity, this.#clients.nextRetryMs)
+        return this.#arrives(retry)
+      }
+      case this.#entity.patience: {
+        const { slot, sequence } = this.#clients.takeImpatient()
+        this.#agenda.set(entity, this.#clients.nextPatienceMs)
+        return this.#losesPatience(slot, sequence)
+      }
+      case this.#entity.failures: {
+        const { slot, attemptId, failure } = this.#failures.first as {
+          slot: number
+          attemptId: number
+          failure: Failure
+        }
+        this.#failures.removeFirst()
+        this.#agenda.set(entity, this.#failures.firstDueMs)
+        if (this.#requests.attemptId[slot] === attemptId) this.#attemptFails(slot, failure)
+        return
+      }
+      case this.#entity.faults:
+        this.#faults.step(this.#nowMs)
+        this.#agenda.set(entity, this.#faults.nextMs)
+        return
+      case this.#entity.wake:
+        return this.#tell({ kind: 'woken' })
+      default:
+        this.#binEnds()
+        this.#agenda.set(entity, this.#nowMs + this.#recorder.binMs)
+    }
+  }
+
+  // ---- requests -------------------------------------------------------------------------------------------------
+
+  #arrives({ arrival, bornMs, clientTry }: ClientRetry): void {
+    const requests = this.#requests
+    const nowMs = this.#nowMs
+    const slot = requests.add()
+    const tenant = this.#tenants[arrival.tenant] as SimulatedTenant
+    const { queue, firstByte } = this.#scenario.gateway
+    const deadlineMs = nowMs + queue + firstByte
+    requests.arrival[slot] = arrival
+    requests.bornMs[slot] = bornMs
+    requests.arrivedMs[slot] = nowMs
+    requests.tenant[slot] = arrival.tenant
+    requests.input[slot] = arrival.input
+    requests.output[slot] = arrival.output
+    requests.clientTry[slot] = clientTry
+    this.#waits(slot)
+    if (Number.isFinite(this.#clients.patienceMs)) {
+      this.#clients.arrived(slot, requests.sequence[slot] as number, nowMs)
+      if (!Number.isFinite(this.#agenda.dueMs(this.#entity.patience)))
+        this.#agenda.set(this.#entity.patience, this.#clients.nextPatienceMs)
+    }
+    const facts: RequestFacts = {
+      id: requests.ids[slot] as string,
+      tenant: tenant.id,
+      priority: tenant.priority,
+      model: arrival.model,
+      arrivedAtMs: nowMs,
+      waitMsMax: queue,
+      deadlineMs,
+      // As the gateway knows them: of the output nobody knows more than a limit before it is there.
+      tokens: { input: arrival.input, cachedInput: 0, output: outputTokensGuess },
+      eligible: this.#eligible.get(arrival.model)?.[arrival.tenant] as Eligibility,
+      ...(arrival.affinity !== undefined && { affinity: `${tenant.id}/${arrival.affinity}` }),
+    }
+    this.#invariants.arrived(slot, facts)
+    this.#tell({ kind: 'request-arrived', request: facts })
+  }
+
+  #losesPatience(slot: number, sequence: number): void {
+    const requests = this.#requests
+    const at = requests.stage[slot]
+    if (requests.sequence[slot] !== sequence || (at !== stage.waiting && at !== stage.asked)) return
+    if (at === stage.waiting) this.#waitsNoMore(slot)
+    const tokens = this.#leaveReplica(slot)
+    this.#recorder.gaveUp(requests.tenant[slot] as number, tokens, this.#nowMs)
+    this.#invariants.requestEnded(slot)
+    // Freed only after the scheduler knows, or a new request would take the slot while the old one is still open there.
+    this.#tell({ kind: 'request-cancelled', requestId: requests.ids[slot] as string })
+    this.#ends(slot, undefined, true)
+  }
+
+  /** The request is over for the gateway; its client may ask again. */
+  #ends(slot: number, retryAfterMs: number | undefined, mayRetry: boolean): void {
+    const requests = this.#requests
+    const retry = {
+      arrival: requests.arrival[slot] as Arrival,
+      bornMs: requests.bornMs[slot] as number,
+      clientTry: requests.clientTry[slot] as number,
+    }
+    const tenant = requests.tenant[slot] as number
+    requests.attemptId[slot] = 0
+    requests.remove(slot)
+    if (mayRetry && this.#clients.failed(retry, retryAfterMs, this.#nowMs)) {
+      this.#agenda.set(this.#entity.retries, this.#clients.nextRetryMs)
+      return
+    }
+    this.#recorder.lost(tenant, retry.bornMs)
+  }
+
+  #waits(slot: number): void {
+    this.#requests.stage[slot] = stage.waiting
+    this.#waiting++
+    this.#recorder.gap.waits(this.#requests.tenant[slot] as number)
+  }
+
+  #waitsNoMore(slot: number): void {
+    this.#waiting--
+    this.#recorder.gap.waitsNoMore(this.#requests.tenant[slot] as number)
+  }
+
+  // ---- the scheduler --------------------------------------------------------------------------------------------
+
+  #tell(event: SchedulerEvent): void {
+    for (const action of this.#scheduler.handle(event, this.#nowMs)) this.#perform(action)
+    // What it could not finish in one call is due at once, not in the past.
+    const wakeMs = Math.max(this.#nowMs, this.#scheduler.nextWakeMs() ?? Number.POSITIVE_INFINITY)
+    if (wakeMs !== this.#agenda.dueMs(this.#entity.wake)) this.#agenda.set(this.#entity.wake, wakeMs)
+  }
+
+  #perform(action: Action): void {
+    this.#digest.add(this.#nowMs)
+    switch (action.kind) {
+      case 'dispatch':
+        return this.#dispatched(Number(action.attempt.requestId), action.attempt)
+      case 'reject':
+        return this.#rejected(Number(action.requestId), action.rejection)
+      case 'abort':
+        // The one whose client left is out of its replica already.
+        this.#digest.add(-action.attemptId)
+        return
+      case 'endpoint-state':
+        this.#digest.add(action.state.length)
+        return
+    }
+  }
+
+  #dispatched(slot: number, attempt: Attempt): void {
+    const requests = this.#requests
+    const nowMs = this.#nowMs
+    const tenant = requests.tenant[slot] as number
+    this.#decisions++
+    this.#digest.add(requests.sequence[slot] as number)
+    this.#digest.add(attempt.endpoint.index)
+    this.#invariants.dispatched(slot, attempt, nowMs)
+    if (!this.#mayProcess(tenant, attempt.endpoint)) this.#recorder.residencyBreaches++
+    this.#waitsNoMore(slot)
+    requests.stage[slot] = stage.asked
+    requests.attemptId[slot] = attempt.id
+    requests.dispatchedMs[slot] = nowMs
+    requests.endpoint[slot] = attempt.endpoint.index
+    requests.replica[slot] = -1
+    const tokens = (requests.input[slot] as number) + (requests.output[slot] as number)
+    const waitMs = nowMs - (requests.arrivedMs[slot] as number)
+    this.#recorder.dispatched(tenant, attempt.number === 1, waitMs, tokens, nowMs)
+    const answer = this.#fleet.ask(attempt.endpoint.index, slot, nowMs)
+    const limitMs = nowMs + this.#scenario.gateway.firstByte
+    if (answer.kind === 'failed') return this.#failLater(slot, answer.failure, answer.atMs)
+    requests.replica[slot] = answer.replica
+    if (answer.firstTokenDueMs > limitMs) this.#failLater(slot, { kind: 'timed-out' }, limitMs)
+    this.#replicaChanged(answer.replica)
+  }
+
+  #failLater(slot: number, failure: Failure, atMs: number): void {
+    this.#failures.add({ slot, attemptId: this.#requests.attemptId[slot] as number, failure }, atMs)
+    this.#agenda.set(this.#entity.failures, this.#failures.firstDueMs)
+  }
+
+  #rejected(slot: number, { code, retryAfterMs }: Rejection): void {
+    this.#decisions++
+    this.#digest.add(-(this.#requests.sequence[slot] as number))
+    this.#waitsNoMore(slot)
+    this.#recorder.refused(this.#requests.tenant[slot] as number, code, this.#nowMs)
+    this.#invariants.requestEnded(slot)
+    this.#ends(slot, retryAfterMs, errorCodes[code].retry)
+  }
+
+  /** Looked at apart from the law that was handed in, so that a mistake in one shows in the other. */
+  #mayProcess(tenant: number, { country, subProcessor }: Endpoint): boolean {
+    const { countries, subProcessors } = (this.#tenants[tenant] as SimulatedTenant).terms
+    return (
+      (countries === 'any' || countries.includes(country)) &&
+      (subProcessors === 'any' || subProcessors.includes(subProcessor))
+    )
+  }
+
+  // ---- replicas -------------------------------------------------------------------------------------------------
+
+  #replicaSteps(replica: number): void {
+    const requests = this.#requests
+    const nowMs = this.#nowMs
+    const { slot, whole } = this.#fleet.replicas.step(replica, nowMs)
+    this.#replicaChanged(replica)
+    const attemptId = requests.attemptId[slot] as number
+    if (!whole) {
+      requests.stage[slot] = stage.answering
+      requests.firstTokenMs[slot] = nowMs
+      this.#invariants.answering(slot, nowMs - (requests.dispatchedMs[slot] as number))
+      return this.#tell({ kind: 'attempt-answering', attemptId })
+    }
+    this.#fleet.left(replica, nowMs)
+    const tokens = {
+      input: requests.input[slot] as number,
+      cachedInput: requests.cachedInput[slot] as number,
+      output: requests.output[slot] as number,
+    }
+    const tenant = requests.tenant[slot] as number
+    const { networkMs, firstTokenGoalMs } = this.#tenants[tenant] as SimulatedTenant
+    const bornMs = requests.bornMs[slot] as number
+    const firstTokenMs = (requests.firstTokenMs[slot] as number) - bornMs + networkMs
+    this.#recorder.served(tenant, tokens, firstTokenMs, firstTokenGoalMs, bornMs)
+    this.#invariants.requestEnded(slot)
+    requests.attemptId[slot] = 0
+    // Whatever the scheduler starts now may have the slot: it is done with this request before it takes another.
+    this.#tell({ kind: 'attempt-completed', attemptId, tokens })
+    requests.remove(slot)
+  }
+
+  #replicaChanged(replica: number): void {
+    this.#agenda.set(replica, this.#fleet.replicas.nextMs(replica))
+  }
+
+  /** Takes a request out of the replica where it is, if it is at one. Gives the tokens it had. */
+  #leaveReplica(slot: number): number {
+    const replica = this.#requests.replica[slot] as number
+    const at = this.#requests.stage[slot]
+    if (replica < 0 || (at !== stage.asked && at !== stage.answering)) return 0
+    const tokens = this.#fleet.replicas.remove(replica, slot, this.#nowMs)
+    this.#fleet.left(replica, this.#nowMs)
+    this.#replicaChanged(replica)
+    return tokens
+  }
+
+  #attemptFails(slot: number, failure: Failure): void {
+    const requests = this.#requests
+    const wasAnswering = requests.stage[slot] === stage.answering
+    const attemptId = requests.attemptId[slot] as number
+    const tokens = this.#leaveReplica(slot)
+    this.#recorder.attemptFailed(failure.kind)
+    requests.attemptId[slot] = 0
+    requests.replica[slot] = -1
+    if (!wasAnswering) {
+      requests.cachedInput[slot] = 0
+      this.#invariants.failed(slot, failure, this.#nowMs)
+      this.#waits(slot)
+      return this.#tell({ kind: 'attempt-failed', attemptId, failure })
+    }
+    this.#recorder.cut(requests.tenant[slot] as number, tokens, this.#nowMs)
+    this.#invariants.requestEnded(slot)
+    this.#tell({ kind: 'attempt-failed', attemptId, failure })
+    this.#ends(slot, undefined, true)
+  }
+
+  #replicasLost(replicas: readonly number[], nowMs: number): void {
+    for (const replica of replicas) {
+      const { prompts, sequences } = this.#fleet.replicas.requestsAt(replica)
+      for (const slot of [...prompts, ...sequences]) this.#failLater(slot, { kind: 'reset' }, nowMs)
+    }
+  }
+
+  /** Whoever hears nothing for too long gives up on the replica, before it goes on. */
+  #replicaStalled(replica: number, untilMs: number, nowMs: number): void {
+    const { prompts, sequences } = this.#fleet.replicas.requestsAt(replica)
+    this.#fleet.replicas.stall(replica, untilMs, nowMs)
+    this.#replicaChanged(replica)
+    for (const slot of prompts) {
+      const limitMs = (this.#requests.dispatchedMs[slot] as number) + this.#scenario.gateway.firstByte
+      const dueMs = this.#fleet.replicas.firstTokenDueMs(replica, slot) ?? 0
+      if (dueMs > limitMs) this.#failLater(slot, { kind: 'timed-out' }, Math.max(nowMs, limitMs))
+    }
+    if (untilMs - nowMs > this.#silentMsMax)
+      for (const slot of sequences) this.#failLater(slot, { kind: 'timed-out' }, nowMs + this.#silentMsMax)
+  }
+
+  // ---- time -----------------------------------------------------------------------------------------------------
+
+  #sourcesChanged(): void {
+    this.#sources.forEach((source, index) => {
+      this.#agenda.set(this.#fleet.replicas.count + index, source.nextMs)
+    })
+  }
+
+  #binEnds(): void {
+    this.#recorder.gap.passTo(this.#nowMs)
+    this.#recorder.waiting.add(this.#nowMs - this.#recorder.binMs, this.#waiting)
+    for (const { index, inFlight, spec } of this.#fleet.pools)
+      this.#utilisation[index]?.push(inFlight / (spec.replicas * spec.concurrencyMax))
+  }
+}
+
+/** Every tenant of a scenario, those of a group side by side. */
+export function tenantsOf({ tenants, plans, gateway }: Scenario): SimulatedTenant[] {
+  return Object.entries(tenants).flatMap(([group, spec]) => {
+    const plan = plans[spec.plan] as Scenario['plans'][string]
+    return Array.from({ length: spec.count }, (_, at) => ({
+      id: spec.count === 1 ? group : `${group}-${at + 1}`,
+      group,
+      plan: spec.plan,
+      country: spec.country,
+      terms: spec,
+      priority: plan.priority,
+      firstTokenGoalMs: plan.firstToken,
+      networkMs: roundTripMs(spec.country, gateway.country) ?? 0,
+    }))
+  })
+}
