@@ -70,6 +70,11 @@ export class AnswerParser {
     this.#sink = sink
   }
 
+  /** The answer has ended; where it is invalid all the same, bytes followed its end. */
+  get isEnded(): boolean {
+    return this.#phase === 'ended'
+  }
+
   /** Takes bytes as they come. May write over them: framing between two pieces of a body is closed up in place. */
   push(bytes: Buffer): ParserState {
     let at = 0

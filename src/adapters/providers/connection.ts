@@ -41,10 +41,11 @@ export class Connection {
   restedAtMs = 0
   idleUntilMs = 0
   readonly #socket: Socket
-  readonly #onIdleEnd: (connection: Connection) => void
+  readonly #onIdleEnd: (connection: Connection, surplus: boolean) => void
   #gone = false
 
-  constructor(target: Target, onIdleEnd: (connection: Connection) => void) {
+  /** `onIdleEnd` is told when it ends while it is idle; `surplus`: because bytes came that nobody had asked for. */
+  constructor(target: Target, onIdleEnd: (connection: Connection, surplus: boolean) => void) {
     this.#onIdleEnd = onIdleEnd
     this.#socket = open(target, (bytes) => this.#take(bytes))
     const timer = setTimeout(
@@ -103,15 +104,15 @@ export class Connection {
   /** Gives false where no more is to be read now. */
   #take(bytes: Buffer): boolean {
     if (this.user !== undefined) return this.user.onBytes(bytes)
-    this.#end(undefined)
+    this.#end(undefined, true)
     return true
   }
 
-  #end(error: NodeJS.ErrnoException | undefined): void {
+  #end(error: NodeJS.ErrnoException | undefined, surplus = false): void {
     if (this.#gone) return
     this.#gone = true
     this.#socket.destroy()
-    if (this.user === undefined) this.#onIdleEnd(this)
+    if (this.user === undefined) this.#onIdleEnd(this, surplus)
     else this.user.onGone(error)
   }
 }

@@ -16,6 +16,11 @@ export const cloudKeepAliveMs = 30_000
  * time and ends the connection, where it would have been taken for the answer to the next request.
  */
 const restMs = 20
+/**
+ * A vendor that was caught sending past the end of an answer gets a new connection for each request for so long: what
+ * it sends later than the rest takes would be believed.
+ */
+const distrustMs = 600_000
 /** Idle connections are looked through this often. */
 const sweepMs = 1_000
 
@@ -29,6 +34,7 @@ export class Connections {
   readonly #target: Target
   readonly #keepAliveMs: number
   #busy = 0
+  #trustedFromMs = 0
   /** In the order they were put to rest. */
   #resting: Connection[] = []
   #ready: Connection[] = []
@@ -63,12 +69,16 @@ export class Connections {
       if (next.idleUntilMs > nowMs) return next
       next.destroy()
     }
-    return new Connection(this.#target, (connection) => this.#forget(connection))
+    return new Connection(this.#target, (connection, surplus) => {
+      this.#forget(connection)
+      if (surplus) this.distrust()
+    })
   }
 
   /** Its exchange is over, and the connection can carry another. `hint`: the vendor's `keep-alive` header. */
   rest(connection: Connection, hint: string | string[] | undefined): void {
     const keepAliveMs = keptMs(hint, this.#keepAliveMs)
+    if (performance.now() < this.#trustedFromMs) return this.drop(connection)
     if (this.isClosed || connection.isGone || !connection.isSent || keepAliveMs <= restMs) return this.drop(connection)
     connection.user = undefined
     connection.used = true
@@ -87,13 +97,17 @@ export class Connections {
     this.#left()
   }
 
+  /** The vendor sends bytes past the end of its answers: no connection to it carries two for a while. */
+  distrust(): void {
+    this.#trustedFromMs = performance.now() + distrustMs
+    this.#closeIdle()
+  }
+
   /** Closes what is idle; resolves when the exchanges under way have ended too. */
   close(): Promise<void> {
     this.#closing ??= new Promise((resolve) => {
       this.#lastGone = resolve
-      for (const connection of [...this.#resting, ...this.#ready]) connection.destroy()
-      this.#resting = []
-      this.#ready = []
+      this.#closeIdle()
       clearTimeout(this.#wakeTimer)
       clearInterval(this.#sweepTimer)
       if (this.#busy === 0) resolve()
@@ -104,6 +118,12 @@ export class Connections {
   #left(): void {
     this.#busy--
     if (this.#busy === 0 && this.isClosed) this.#lastGone()
+  }
+
+  #closeIdle(): void {
+    for (const connection of [...this.#resting, ...this.#ready]) connection.destroy()
+    this.#resting = []
+    this.#ready = []
   }
 
   #forget(connection: Connection): void {

@@ -651,16 +651,23 @@ export function providerContract(
     })
 
     describe('kept connections', () => {
+      /** Of its own: what a vendor did in another test is not held against it. */
+      let keeping: Provider
+      beforeEach(async () => {
+        keeping = await open(vendor.origin, limits)
+      })
+      afterEach(() => keeping.close())
       const rest = () => new Promise((resolve) => setTimeout(resolve, 40))
+      const connections = () => new Set(vendor.seen.map(({ connection }) => connection)).size
 
       test('carry one answer after the other', async () => {
         const rounds = 8
         for (let round = 0; round < rounds; round++) {
-          await asked(round % 2 === 0 ? streams(word('a'), done) : answers(429, jsonHead, '{}'))
+          await asked(round % 2 === 0 ? streams(word('a'), done) : answers(429, jsonHead, '{}'), {}, keeping)
           await rest()
         }
         // One, but for those that had not rested when the next request came.
-        expect(new Set(vendor.seen.map(({ connection }) => connection)).size).toBeLessThan(rounds)
+        expect(connections()).toBeLessThan(rounds)
       })
 
       test('never carry what the vendor sent beyond one answer into the next, however late it came', async () => {
@@ -674,23 +681,43 @@ export function providerContract(
           },
         }
         for (let round = 1; round <= 30; round++) {
-          const answer = ask({ stream: false, requestId: `req_${round}` })
+          const answer = ask({ stream: false, requestId: `req_${round}` }, undefined, keeping)
           const { kind } = await answer.ended
           // Where both came at once, the first one is not believed either.
           expect(answer.text).toBe(kind === 'whole' ? JSON.stringify({ choices: [], id: `req_${round}` }) : '')
         }
       })
 
+      test.each<[string, number]>([
+        ['at once', 0],
+        ['later', 5],
+      ])('are not made with a vendor that was caught sending too much %s', async (_when, afterMs) => {
+        const one = rawJson(14, '{"choices":[]}')
+        await asked(
+          ({ socket }) => {
+            if (afterMs === 0) socket.write(one + one)
+            else socket.write(one, () => setTimeout(() => socket.write(one), afterMs))
+          },
+          { stream: false },
+          keeping,
+        )
+        await rest()
+        for (let round = 0; round < 4; round++) {
+          await asked(streams(word('a'), done), {}, keeping)
+          await rest()
+        }
+        expect(connections()).toBe(vendor.seen.length)
+      })
+
       test('that the vendor closed while they were idle cost a request nothing', async () => {
         vendor.behaviour = {
           script: ({ response, socket }) => {
-            response
-              .writeHead(200, streamHead)
-              .end(done, () => setTimeout(() => socket.destroy(), 15 + 10 * vendor.seen.length))
+            const afterMs = 15 + 10 * vendor.seen.length
+            response.writeHead(200, streamHead).end(done, () => setTimeout(() => socket.destroy(), afterMs))
           },
         }
         for (let round = 0; round < 5; round++) {
-          const ending = await ask().ended
+          const ending = await ask({}, undefined, keeping).ended
           // Closed in the very moment of being used, it says so.
           expect(ending).toMatchObject(ending.kind === 'whole' ? {} : { failure: { kind: 'reset', stale: true } })
           await rest()
@@ -699,14 +726,14 @@ export function providerContract(
 
       test('that the vendor closes as they are used again are told from a vendor that breaks', async () => {
         for (let reused = false; !reused; ) {
-          await asked(streams(word('a'), done))
+          await asked(streams(word('a'), done), {}, keeping)
           await rest()
-          const answer = await asked(({ socket }) => socket.resetAndDestroy())
+          const answer = await asked(({ socket }) => socket.resetAndDestroy(), {}, keeping)
           const [first, second] = vendor.seen.splice(0)
           reused = first?.connection === second?.connection
           expect(answer.ending).toMatchObject({ failure: { kind: 'reset', ...(reused && { stale: true }) } })
         }
-        const fresh = await asked(({ socket }) => socket.resetAndDestroy())
+        const fresh = await asked(({ socket }) => socket.resetAndDestroy(), {}, keeping)
         expect(fresh.ending).not.toHaveProperty('failure.stale')
       })
     })

@@ -98,8 +98,10 @@ class Exchange implements HttpExchange, ConnectionUser, ParserSink {
     this.#goOn = true
     const state = this.#parser.push(bytes)
     if (this.#over) return true
-    if (state === 'invalid') this.#fail(failureWith(transportErrors.invalid, this.#parser.problem))
-    else if (state !== 'open') this.#end(state === 'whole')
+    if (state === 'invalid') {
+      if (this.#parser.isEnded) this.#connections.distrust()
+      this.#fail(failureWith(transportErrors.invalid, this.#parser.problem))
+    } else if (state !== 'open') this.#end(state === 'whole')
     return this.#goOn || this.#over
   }
 
