@@ -92,7 +92,7 @@ async function build(options: HostOptions, parts: AsyncDisposableStack): Promise
   let { config } = setting
   let switchedOff = setting.providers.problems
 
-  const telemetry = await openTelemetry(config, env, log?.logger)
+  const telemetry = await openTelemetry(config, env, log?.logger, say)
   parts.defer(() => telemetry.close())
   const seed = (systemClock.wallMs() & 0x7fffffff) >>> 0
   const eventLog = config.eventLog === undefined ? undefined : openEventLog(config.eventLog, seed)

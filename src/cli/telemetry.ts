@@ -26,15 +26,19 @@ export async function openTelemetry(
   config: Config,
   env: Readonly<Record<string, string | undefined>>,
   log: Logger | undefined,
+  say: (line: string) => void,
 ): Promise<Telemetry> {
   const metrics = new Metrics()
   const server = config.metrics === 'off' ? undefined : await startMetricsServer(config.metrics, () => metrics.render())
   const otlpEndpoint = config.telemetry.otlpEndpoint ?? env['OTEL_EXPORTER_OTLP_ENDPOINT']
-  const tracing = otlpEndpoint ? await openTracing(otlpEndpoint) : undefined
+  // The variable may be set for all that runs on a machine: no reason not to serve.
+  const tracing = otlpEndpoint
+    ? await openTracing(otlpEndpoint).catch((error: Error) => say(`warning: traces are off: ${error.message}`))
+    : undefined
   const observers: Observer[] = [
     metrics,
     ...(log === undefined ? [] : [new RequestLog(log)]),
-    ...(tracing === undefined ? [] : [tracing.observer]),
+    ...(tracing ? [tracing.observer] : []),
   ]
   return {
     observer: observers.length === 1 ? metrics : all(observers),
@@ -45,7 +49,7 @@ export async function openTelemetry(
     async close() {
       metrics.close()
       await server?.close()
-      await tracing?.close()
+      if (tracing) await tracing.close()
     },
   }
 }

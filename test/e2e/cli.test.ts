@@ -12,7 +12,7 @@ import { acmeKey, keysEnv, startOver } from './setting.ts'
 
 const root = path.join(import.meta.dirname, '../..')
 
-describe('commands beside a running gateway, and without one', () => {
+describe('commands beside a running gateway, and without one', { timeout: 60_000 }, () => {
   let vendor: FakeVendor
   let gateway: GatewayProcess
 
@@ -138,7 +138,7 @@ describe('commands beside a running gateway, and without one', () => {
   })
 })
 
-describe('the demo', () => {
+describe('the demo', { timeout: 60_000 }, () => {
   const folder = mkdtempSync(path.join(tmpdir(), 'spillway-demo-'))
   const children: ChildProcess[] = []
   afterEach(async () => {
@@ -176,11 +176,11 @@ describe('the demo', () => {
   }
 
   async function until(holds: () => boolean | Promise<boolean>): Promise<void> {
-    for (let round = 0; round < 600; round++) {
+    for (let round = 0; round < 1_800; round++) {
       if (await holds()) return
       await pause(25)
     }
-    throw new Error('it did not come about within 15 s')
+    throw new Error('it did not come about within 45 s')
   }
 
   const clouds = (): DemoDirectory => JSON.parse(readFileSync(path.join(folder, 'data/demo/clouds.json'), 'utf8'))
@@ -255,7 +255,42 @@ describe('the demo', () => {
     })
   })
 
-  test('lets an open answer run on after one Ctrl-C, and cuts it at the next', { timeout: 60_000 }, async () => {
+  test('with --json says the same in one line of JSON, before a line for each request', {
+    timeout: 60_000,
+  }, async () => {
+    const port = await freePort()
+    const main = path.join(root, 'src/cli/main.ts')
+    const child = spawn(process.execPath, [main, 'up', '--demo', '--json', '--port', String(port)], {
+      cwd: folder,
+      stdio: ['ignore', 'pipe', 'ignore'],
+    })
+    children.push(child)
+    let out = ''
+    child.stdout?.on('data', (more: Buffer) => {
+      out += more.toString()
+    })
+    await until(() => out.includes('\n'))
+    const facts = JSON.parse(out.split('\n')[0] ?? '') as { key: string; places: unknown[] }
+    expect(facts).toMatchObject({
+      endpoint: `http://127.0.0.1:${port}/v1`,
+      metrics: expect.stringMatching(/^http:\/\/127\.0\.0\.1:\d+\/metrics$/),
+      key: readFileSync(path.join(folder, 'data/demo/key'), 'utf8').trim(),
+      models: ['chat-large', 'chat-small'],
+    })
+    expect(facts.places).toContainEqual({
+      provider: 'google-cloud-nl',
+      subProcessor: 'google-cloud',
+      country: 'NL',
+      reached: true,
+    })
+    await fetch(`${(facts as { endpoint?: string }).endpoint}/none`)
+    child.kill('SIGTERM')
+    expect(await ended(child)).toBe(0)
+    for (const line of out.trimEnd().split('\n')) expect(typeof JSON.parse(line)).toBe('object')
+    expect(out.trimEnd().split('\n').length).toBeGreaterThan(1)
+  })
+
+  test('lets an open answer run on after one Ctrl-C, and cuts it at the next', async () => {
     const { child, port, said } = await start()
     const before = clouds()
     const answer = await longStream(port)
@@ -275,7 +310,7 @@ describe('the demo', () => {
     await cloudsAreGone(before)
   })
 
-  test('leaves no cloud behind when it is killed', { timeout: 60_000 }, async () => {
+  test('leaves no cloud behind when it is killed', async () => {
     const { child, port } = await start()
     const before = clouds()
     const command = Number(readFileSync(path.join(folder, 'data/demo/gateway/owner'), 'utf8'))
@@ -285,7 +320,7 @@ describe('the demo', () => {
     expect(await statusOf(port, '/livez')).toBeUndefined()
   })
 
-  test('does not start where the port is in use, and starts nothing then', { timeout: 60_000 }, async () => {
+  test('does not start where the port is in use, and starts nothing then', async () => {
     const other: Server = createServer()
     await new Promise<void>((resolve) => other.listen(0, '127.0.0.1', resolve))
     const port = String((other.address() as { port: number }).port)

@@ -63,7 +63,7 @@ async function server(status: number, body: string | undefined): Promise<number>
   return (other.address() as AddressInfo).port
 }
 
-describe('the doctor', () => {
+describe('the doctor', { timeout: 60_000 }, () => {
   test('finds a good endpoint good, and says how soon it answers', async () => {
     const { code, finding, inWords } = await doctor(compatible(vendor.port))
     expect(code).toBe(0)
