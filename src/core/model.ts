@@ -81,6 +81,15 @@ export class Model {
     return true
   }
 
+  /** Is there an open place, now or before its wait ends? */
+  hasOpen(request: OpenRequest, byIndex: readonly EndpointState[]): boolean {
+    for (const index of request.eligible.indices) {
+      const state = byIndex[index] as EndpointState
+      if (state.isOpen && state.heldUntilMs <= request.waitUntilMs && !request.failedAt.includes(state)) return true
+    }
+    return false
+  }
+
   /** Is there a place, good or bad, that may serve it now or before its wait ends? */
   mayRecover(request: OpenRequest, byIndex: readonly EndpointState[]): boolean {
     for (const index of request.eligible.indices) {

@@ -29,6 +29,8 @@ export interface OpenRequest {
   /** Endpoints that failed it; not asked again. */
   failedAt: EndpointState[]
   lastFailure: Failure | undefined
+  /** Infinite while nothing has failed it. */
+  firstFailureMs: number
   timeouts: number
   running: OpenAttempt | undefined
 }

@@ -33,7 +33,7 @@ export interface SchedulerSnapshot {
 const patienceMs = 250
 /** This long before its wait ends a request takes any place with a free slot. */
 const lastCallMs = 50
-/** With no good place left, a request waits this long for leave to try a bad one (P07: failures end within 1.5 s). */
+/** With no open place left, a request that has failed gets leave to try a bad one within this time (P07), or never. */
 const leaveMsMax = 1_000
 /** While somebody waits, what changes by time alone is looked at this often. */
 const lookAgainMs = 100
@@ -164,6 +164,7 @@ export class Scheduler {
       tries: 0,
       failedAt: [],
       lastFailure: undefined,
+      firstFailureMs: Number.POSITIVE_INFINITY,
       timeouts: 0,
       running: undefined,
     }
@@ -255,8 +256,8 @@ export class Scheduler {
 
   #waitEndMs(request: OpenRequest): number {
     const givesUpSoon =
-      this.#fits(request.eligible) && !this.#hasLeave(request) && request.model.isCornered(request, this.#byIndex)
-    return givesUpSoon ? Math.min(request.waitUntilMs, request.waitingFromMs + leaveMsMax) : request.waitUntilMs
+      this.#fits(request.eligible) && !this.#hasLeave(request) && !request.model.hasOpen(request, this.#byIndex)
+    return givesUpSoon ? Math.min(request.waitUntilMs, request.firstFailureMs + leaveMsMax) : request.waitUntilMs
   }
 
   /**
@@ -427,6 +428,7 @@ export class Scheduler {
       request.model.retries.unmade(request.tries === 0 ? 'first' : 'retry', startedMs, this.#nowMs)
       return this.#place(request)
     }
+    if (request.lastFailure === undefined) request.firstFailureMs = this.#nowMs
     request.lastFailure = failure
     if (!mayAskAgain(request, failure)) request.failedAt.push(state)
     if (failure.kind === 'timed-out') request.timeouts++
