@@ -1,9 +1,8 @@
 import { randomBytes, timingSafeEqual } from 'node:crypto'
-import { rmSync, writeFileSync } from 'node:fs'
 import { createServer, type IncomingMessage, type ServerResponse } from 'node:http'
 import { errorCodes } from '../core/errors.ts'
 import { SpillwayError } from '../core/spillway-error.ts'
-import { controlSocketPath, controlTokenPath } from './control-path.ts'
+import { removeControlFile, socketPlace, writeControlFile } from './control-file.ts'
 import type { OnProgress } from './operations.ts'
 
 const bodyBytesMax = 1024 * 1024
@@ -13,26 +12,25 @@ export type Handlers = Readonly<Record<string, (argument: never, onProgress: OnP
 
 /**
  * Listens for the command line on a local socket: POST /NAME with a JSON argument, answered with lines of JSON: any
- * number of `{ progress }`, then one `{ result }` or `{ message }`. Only who can read the token file (this user) is
+ * number of `{ progress }`, then one `{ result }` or `{ message }`. Only who can read the control file (this user) is
  * heard.
  */
 export async function startControlSocket(dataDir: string, handlers: Handlers): Promise<{ close(): Promise<void> }> {
   const token = randomBytes(32).toString('hex')
-  writeFileSync(controlTokenPath(dataDir), token, { mode: 0o600 })
-  const socketPath = controlSocketPath(dataDir)
-  // This process holds the directory's lock: a socket that is there was left by one that is gone.
-  if (process.platform !== 'win32') rmSync(socketPath, { force: true })
+  const { socket, remove } = socketPlace(dataDir)
   const server = createServer((request, response) => void answer(request, response, token, handlers))
   await new Promise<void>((resolve, reject) => {
     server.once('error', reject)
-    server.listen(socketPath, resolve)
+    server.listen(socket, resolve)
   })
+  writeControlFile(dataDir, { socket, token })
   return {
     close: () =>
       new Promise((resolve) => {
         server.close(() => resolve())
         server.closeAllConnections()
-        rmSync(controlTokenPath(dataDir), { force: true })
+        removeControlFile(dataDir)
+        remove()
       }),
   }
 }

@@ -1,4 +1,4 @@
-import type { Storage, TenantRow, UsageQuery, UsageRow, UsageSum } from '../adapters/storage/storage.ts'
+import type { AccountBalance, Storage, TenantRow, UsageQuery, UsageRow, UsageSum } from '../adapters/storage/storage.ts'
 import type { Config, TenantLimits } from '../config/config.ts'
 import { nearest } from '../config/nearest.ts'
 import type { Clock } from '../core/clock.ts'
@@ -29,7 +29,10 @@ export interface Operations {
   }
   'keys.list'(argument: null): readonly KeyListing[]
   'keys.revoke'(id: string): null
+  /** Brings the ledger up to date with the journal. */
+  'usage.project'(argument: null): Promise<null>
   'usage.sum'(query: UsageQuery): Promise<readonly UsageSum[]>
+  'usage.accounts'(argument: null): Promise<readonly AccountBalance[]>
   'usage.request'(id: string): Promise<UsageRow | null>
   /** All rows or those of one tenant, by pages: `after` is the `next` of the page before. */
   'usage.export'(argument: {
@@ -62,6 +65,14 @@ export function operationsOn(storage: Storage, clock: Clock, config: () => Confi
     'keys.revoke'(id) {
       directory.revokeKey(id, clock.wallMs())
       return null
+    },
+    async 'usage.project'() {
+      await storage.project()
+      return null
+    },
+    async 'usage.accounts'() {
+      await storage.project()
+      return ledger.accounts()
     },
     async 'usage.sum'(query) {
       await storage.project()

@@ -1,9 +1,12 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { request } from 'node:http'
 import path from 'node:path'
 import { createInterface } from 'node:readline'
+import { withLedgerFile } from '../adapters/storage/ledger-file.ts'
+import { DataDirInUseError } from '../adapters/storage/lock.ts'
 import { openStorage } from '../adapters/storage/open-storage.ts'
-import { controlSocketPath, controlTokenPath } from '../admin/control-path.ts'
+import type { UsageQuery } from '../adapters/storage/storage.ts'
+import { type ControlFile, readControlFile } from '../admin/control-file.ts'
 import { type OnProgress, type Operations, operationsOn } from '../admin/operations.ts'
 import type { Config } from '../config/config.ts'
 import { systemClock } from './clock.ts'
@@ -22,6 +25,10 @@ type Call = <Name extends keyof Operations>(
   ...argument: Parameters<Operations[Name]>
 ) => Promise<ReturnType<Operations[Name]>>
 
+/** A process that starts or ends has the data directory for a while before and after it can be asked. */
+const startingMsMax = 5_000
+const askAgainMs = 100
+
 /**
  * Runs `work` with operations on a data directory: through the process that has it open where there is one, else by
  * opening it here.
@@ -31,17 +38,40 @@ export async function withData<T>(
   terminal: Terminal,
   work: (call: Call) => Promise<T>,
 ): Promise<T> {
-  const { dataDir, configFile, config } = chosen(choice, terminal)
-  if (existsSync(controlTokenPath(dataDir))) {
-    const token = readFileSync(controlTokenPath(dataDir), 'utf8')
-    const socketPath = controlSocketPath(dataDir)
-    if (await listens(socketPath))
-      return work(((name, argument, onProgress) => ask(socketPath, token, name, argument, onProgress)) as Call)
-  }
-  if (!existsSync(dataDir))
+  const data = chosen(choice, terminal)
+  if (!existsSync(data.dataDir))
     throw new Error(
-      `there is no data directory ${dataDir}; name it with --data DIR or --config FILE, or start Spillway first`,
+      `there is no data directory ${data.dataDir}; name it with --data DIR or --config FILE, or start Spillway first`,
     )
+  for (const dueMs = performance.now() + startingMsMax; ; ) {
+    const control = readControlFile(data.dataDir)
+    if (control !== undefined && (await listens(control.socket))) return work(callsOver(control, data.dataDir))
+    try {
+      return await withOwnData(data, terminal, work)
+    } catch (error) {
+      if (!(error instanceof DataDirInUseError) || performance.now() > dueMs) throw error
+      await new Promise((resolve) => setTimeout(resolve, askAgainMs))
+    }
+  }
+}
+
+/** Sums over all of the ledger are made in this process, so that no answer of the running one waits for them. */
+function callsOver(control: ControlFile, dataDir: string): Call {
+  const call = async (name: keyof Operations, argument: unknown, onProgress?: OnProgress): Promise<unknown> => {
+    if (name !== 'usage.sum' && name !== 'usage.accounts') return ask(control, name, argument, onProgress)
+    await ask(control, 'usage.project', null)
+    return withLedgerFile(dataDir, (ledger) =>
+      name === 'usage.sum' ? ledger.usage(argument as UsageQuery) : ledger.accounts(),
+    )
+  }
+  return call as Call
+}
+
+async function withOwnData<T>(
+  { dataDir, configFile, config }: Data,
+  terminal: Terminal,
+  work: (call: Call) => Promise<T>,
+): Promise<T> {
   const storage = await openStorage({
     dataDir,
     segmentBytesMax: 268_435_456,
@@ -62,10 +92,13 @@ export async function withData<T>(
   }
 }
 
-function chosen(
-  { data, config: given }: DataChoice,
-  terminal: Terminal,
-): { readonly dataDir: string; readonly configFile?: string; readonly config?: Config } {
+interface Data {
+  readonly dataDir: string
+  readonly configFile?: string
+  readonly config?: Config
+}
+
+function chosen({ data, config: given }: DataChoice, terminal: Terminal): Data {
   if (data !== undefined) return { dataDir: path.resolve(terminal.cwd, data) }
   const file = configFileThere(given, terminal)
   if (given === undefined && !terminal.env['SPILLWAY_CONFIG'] && !existsSync(file))
@@ -87,9 +120,8 @@ function listens(socketPath: string): Promise<boolean> {
 }
 
 /** Calls an operation of the running process, which answers with lines of JSON: how far it is, then the result. */
-export function ask(
-  socketPath: string,
-  token: string,
+function ask(
+  { socket, token }: ControlFile,
   name: string,
   argument: unknown,
   onProgress?: OnProgress,
@@ -97,7 +129,7 @@ export function ask(
   return new Promise((resolve, reject) => {
     const failed = (reason: string): void => reject(new Error(`the running process cannot be asked: ${reason}`))
     const call = request(
-      { socketPath, path: `/${name}`, method: 'POST', headers: { authorization: `Bearer ${token}` } },
+      { socketPath: socket, path: `/${name}`, method: 'POST', headers: { authorization: `Bearer ${token}` } },
       async (answer) => {
         try {
           for await (const text of createInterface({ input: answer })) {

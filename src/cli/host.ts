@@ -1,4 +1,3 @@
-import { startOfMonth } from '../adapters/limits/calendar.ts'
 import { MemoryRateLimiter } from '../adapters/limits/memory.ts'
 import { PriceBook } from '../adapters/price-book/price-book.ts'
 import { openStorage } from '../adapters/storage/open-storage.ts'
@@ -74,10 +73,10 @@ async function build(options: HostOptions, parts: AsyncDisposableStack): Promise
   )
 
   const limiter = new MemoryRateLimiter()
-  const monthStartMs = startOfMonth(systemClock.wallMs())
+  const startedWallMs = systemClock.wallMs()
   for (const by of ['tenant', 'key'] as const) {
-    for (const [id, nanoUsd] of storage.ledger.spentNanoUsd(by, monthStartMs))
-      limiter.seedSpend(`${by}/${id}`, nanoUsd, systemClock.wallMs())
+    for (const [id, nanoUsd] of storage.ledger.spentNanoUsd(by, startedWallMs))
+      limiter.seedSpend(`${by}/${id}`, nanoUsd, startedWallMs)
   }
 
   const providers = new ProviderSet(env, ({ provider, problem }) =>
@@ -142,15 +141,7 @@ async function build(options: HostOptions, parts: AsyncDisposableStack): Promise
     () => void reloader.lookAgain(),
   )
   parts.defer(() => watching.close())
-  const control = await startControlSocket(config.dataDir, {
-    ...operationsOn(storage, systemClock, () => config),
-    reload: async () => ({ reloaded: await reload() }),
-    status: () => ({
-      openRequests: gateway.openRequests,
-      ...gateway.snapshot(),
-      unreachable: Object.fromEntries(gateway.unreachable),
-    }),
-  })
+  const control = await startControlSocket(config.dataDir, { ...operationsOn(storage, systemClock, () => config) })
   parts.defer(() => control.close())
 
   return {

@@ -126,7 +126,7 @@ describe('commands beside a running gateway, and without one', { timeout: 60_000
     expect(await json('usage', 'export')).toEqual(before)
   })
 
-  test('without a running gateway the same commands open the data themselves', async () => {
+  test('without a running gateway the same commands open the data themselves', { timeout: 30_000 }, async () => {
     const before = await json('usage', 'export')
     const keys = await json('keys', 'list')
     await gateway.end()

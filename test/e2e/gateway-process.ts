@@ -1,5 +1,5 @@
 import { type ChildProcess, spawn } from 'node:child_process'
-import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { request as requestTls } from 'node:https'
 import { createServer } from 'node:net'
@@ -60,6 +60,11 @@ export class GatewayProcess {
     const metrics = /^metrics:/m.test(yaml) ? '' : 'metrics: off\n'
     const own = `listen: { host: 127.0.0.1, port: ${this.port} }\n${metrics}dataDir: ./data\n`
     writeFileSync(this.configFile, own + yaml)
+  }
+
+  /** Changes the configuration as it stands in its file. */
+  edit(change: (text: string) => string): void {
+    writeFileSync(this.configFile, change(readFileSync(this.configFile, 'utf8')))
   }
 
   /** Starts the process and waits until it is ready to serve. */

@@ -1,5 +1,5 @@
+import { Calendar } from '../../core/calendar.ts'
 import { Bucket } from './bucket.ts'
-import { Calendar } from './calendar.ts'
 import type { Amount, Budget, LimitName, RateLimiter, Remaining, Reservation } from './rate-limiter.ts'
 
 interface Counter {

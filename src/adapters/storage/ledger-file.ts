@@ -7,6 +7,8 @@ import { ledgerMigrations, migrate } from './migrations.ts'
 import type { OpenRequest } from './open-requests.ts'
 import { listSegments } from './segments.ts'
 
+const ledgerName = 'ledger.db'
+
 /** Rows copied at once: a few milliseconds of the event loop. */
 const rowsAtOnce = 1_000
 
@@ -16,10 +18,10 @@ export class LedgerFile {
   readonly #file: string
   #database: DatabaseSync
 
-  constructor(file: string, open: () => ReadonlyMap<string, OpenRequest>) {
-    this.#file = file
+  constructor(dataDir: string, open: () => ReadonlyMap<string, OpenRequest>) {
+    this.#file = path.join(dataDir, ledgerName)
     removeDatabase(this.#nextFile)
-    this.#database = openLedger(file)
+    this.#database = openLedger(this.#file)
     this.ledger = new SqliteLedger(this.#database, open)
   }
 
@@ -61,12 +63,22 @@ export class LedgerFile {
   }
 }
 
+/** Reads the ledger of a data directory that another process may have open; sees what that process has written. */
+export function withLedgerFile<T>(dataDir: string, read: (ledger: SqliteLedger) => T): T {
+  const database = new DatabaseSync(path.join(dataDir, ledgerName), { readOnly: true, timeout: 5_000 })
+  try {
+    return read(new SqliteLedger(database, () => new Map()))
+  } finally {
+    database.close()
+  }
+}
+
 function openLedger(file: string): DatabaseSync {
   const database = new DatabaseSync(file, { timeout: 5_000 })
   try {
     // It can be made again from the journal, so it need not wait for the disk with each transaction.
     database.exec('pragma journal_mode = wal; pragma synchronous = normal')
-    migrate(database, ledgerMigrations, 'ledger.db')
+    migrate(database, ledgerMigrations, ledgerName)
   } catch (error) {
     database.close()
     throw error
@@ -81,12 +93,19 @@ function removeDatabase(file: string): void {
 /** Copies the rows of what began before `seq`: no segment that is kept tells all of it. */
 async function copyOlder(next: DatabaseSync, oldFile: string, seq: number): Promise<void> {
   next.prepare('attach ? as old').run(oldFile)
+  const month = `strftime('%Y', wall_ms / 1000, 'unixepoch') * 12 + strftime('%m', wall_ms / 1000, 'unixepoch') - 1`
+  const spending = next.prepare(
+    `insert into spending select ${month}, tenant, key_id, sum(nano_usd) from old.requests
+       where id > ? and id <= ? and seq < ? and nano_usd > 0 group by 1, 2, 3
+       on conflict do update set nano_usd = nano_usd + excluded.nano_usd`,
+  )
   for (const table of ['requests', 'attempts']) {
     const pages = next.prepare(`select id as last from old.${table} where id > ? order by id limit 1 offset ?`)
     const copy = next.prepare(`insert into ${table} select * from old.${table} where id > ? and id <= ? and seq < ?`)
     for (let last = ''; ; ) {
       const page = pages.get(last, rowsAtOnce)?.['last'] as string | undefined
       copy.run(last, page ?? '\u{10ffff}', seq)
+      if (table === 'requests') spending.run(last, page ?? '\u{10ffff}', seq)
       if (page === undefined) break
       last = page
       await new Promise((resolve) => setImmediate(resolve))

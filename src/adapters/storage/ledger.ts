@@ -1,4 +1,5 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
+import { Calendar } from '../../core/calendar.ts'
 import type { TokenCount } from '../../core/request.ts'
 import { attemptCostNanoUsd, type SettleState, type TokenSource } from './journal-record.ts'
 import type { Ended, OpenRequest } from './open-requests.ts'
@@ -32,6 +33,7 @@ const groupColumns = {
 export class SqliteLedger implements Ledger {
   readonly #open: () => ReadonlyMap<string, OpenRequest>
   #database: DatabaseSync
+  readonly #calendar = new Calendar()
   #statements: Statements
   #cursor: number
 
@@ -60,12 +62,15 @@ export class SqliteLedger implements Ledger {
 
   /** Takes rows and the cursor in one transaction: both or neither. */
   write(ended: readonly Ended[], cursor: number): void {
+    const spending = new Spending()
     this.#database.exec('begin')
     try {
       for (const one of ended) {
-        if (one.kind === 'settled') this.#writeSettled(one)
+        if (one.kind === 'settled') this.#writeSettled(one, spending)
         else this.#statements.request.run(...refusedRow(one))
       }
+      for (const { month, tenant, keyId, nanoUsd } of spending.sums)
+        this.#statements.spending.run(month, tenant, keyId, nanoUsd)
       this.#statements.cursor.run(cursor)
       this.#database.exec('commit')
       this.#cursor = cursor
@@ -146,21 +151,19 @@ export class SqliteLedger implements Ledger {
     return rows.map((row) => ({ account: String(row['account']), usd: Number(row['usd']) }))
   }
 
-  spentNanoUsd(by: 'tenant' | 'key', fromWallMs: number): ReadonlyMap<string, number> {
+  spentNanoUsd(by: 'tenant' | 'key', wallMs: number): ReadonlyMap<string, number> {
     const column = by === 'tenant' ? 'tenant' : 'key_id'
     // As a real number: a sum of money may pass what a safe integer holds, and its last digits do not matter here.
     const rows = this.#database
-      .prepare(
-        `select ${column} as id, sum(cast(nano_usd as real)) as spent from requests where wall_ms >= ? group by 1`,
-      )
-      .all(fromWallMs)
+      .prepare(`select ${column} as id, sum(cast(nano_usd as real)) as spent from spending where month = ? group by 1`)
+      .all(this.#calendar.monthOf(wallMs))
     return new Map(rows.map((row) => [String(row['id']), Number(row['spent'])]))
   }
 
-  #writeSettled({ request: { seq, admit, attempts }, settle }: Ended & { kind: 'settled' }): void {
+  #writeSettled({ request: { seq, admit, attempts }, settle }: Ended & { kind: 'settled' }, spending: Spending): void {
     const answered = attempts.find(({ record }) => record.n === settle.n)?.record
     const { tokens } = settle
-    this.#statements.request.run(
+    const { changes } = this.#statements.request.run(
       admit.id,
       seq,
       admit.wallMs,
@@ -189,6 +192,8 @@ export class SqliteLedger implements Ledger {
       admit.priceVersion,
       admit.holdNanoUsd,
     )
+    // A row that was there before has been counted.
+    if (changes > 0) spending.add(this.#calendar.monthOf(admit.wallMs), admit.tenant, admit.keyId, settle.nanoUsd)
     for (const { record, outcome } of attempts) {
       const billed: TokenCount | null =
         record.n === settle.n && outcome === undefined ? tokens : (outcome?.tokens ?? null)
@@ -245,8 +250,26 @@ function refusedRow({ seq, refuse }: Ended & { kind: 'refused' }): SQLInputValue
   ]
 }
 
+/** What the requests of one transaction cost, by month, tenant and key. */
+class Spending {
+  readonly #sums = new Map<string, { month: number; tenant: string; keyId: string; nanoUsd: number }>()
+
+  get sums() {
+    return this.#sums.values()
+  }
+
+  add(month: number, tenant: string, keyId: string, nanoUsd: number): void {
+    if (nanoUsd === 0) return
+    const name = `${month} ${keyId} ${tenant}`
+    const sum = this.#sums.get(name)
+    if (sum === undefined) this.#sums.set(name, { month, tenant, keyId, nanoUsd })
+    else sum.nanoUsd += nanoUsd
+  }
+}
+
 interface Statements {
   readonly request: StatementSync
+  readonly spending: StatementSync
   readonly attempt: StatementSync
   readonly cursor: StatementSync
 }
@@ -254,6 +277,9 @@ interface Statements {
 function prepared(database: DatabaseSync): Statements {
   return {
     request: database.prepare(insert('requests', requestColumns, 'id')),
+    spending: database.prepare(
+      'insert into spending values (?, ?, ?, ?) on conflict do update set nano_usd = nano_usd + excluded.nano_usd',
+    ),
     attempt: database.prepare(insert('attempts', attemptColumns, 'id, n')),
     cursor: database.prepare("update progress set seq = ? where name = 'cursor'"),
   }

@@ -61,6 +61,14 @@ export const ledgerMigrations: Migrations = [
      begin select raise(abort, 'rows of the ledger are not changed'); end;
    create trigger attempts_remain before delete on attempts
      begin select raise(abort, 'rows of the ledger are not deleted'); end;`,
+  // What each key spent in each month, so that a start need not read all of the month to know it.
+  `create table spending (
+     month integer not null, tenant text not null, key_id text not null, nano_usd integer not null,
+     primary key (month, tenant, key_id)
+   ) strict, without rowid;
+   insert into spending
+     select strftime('%Y', wall_ms / 1000, 'unixepoch') * 12 + strftime('%m', wall_ms / 1000, 'unixepoch') - 1, tenant,
+       key_id, sum(nano_usd) from requests where nano_usd > 0 group by 1, 2, 3;`,
 ]
 
 /** Brings a database to the newest version, each step in a transaction of its own. Throws where it is newer than that. */

@@ -1,4 +1,4 @@
-import { appendFileSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import fc from 'fast-check'
@@ -95,7 +95,9 @@ describe('the ledger', () => {
         usd: 0,
       },
     ])
-    expect(store.ledger.spentNanoUsd('tenant', 0)).toEqual(new Map([['acme', 54_000]]))
+    expect(store.ledger.spentNanoUsd('tenant', clock.wallMs())).toEqual(new Map([['acme', 54_000]]))
+    expect(store.ledger.spentNanoUsd('key', clock.wallMs())).toEqual(new Map([['k_1', 54_000]]))
+    expect(store.ledger.spentNanoUsd('tenant', 0)).toEqual(new Map())
   })
 
   test('loses nothing and doubles nothing wherever a crash cuts the history', async () => {
@@ -197,9 +199,14 @@ describe('the journal', () => {
       .filter((name) => name.endsWith('.ndjson'))
       .sort()
       .map((name) => path.join(place.dir, 'journal', name))
+      // One that nothing was written to yet is none.
+      .filter((file) => statSync(file).size > 0)
   const fill = async (store: Storage) => {
-    for (let i = 0; i < 300; i++)
-      await append(store, admitRecord(`r${i}`), attemptRecord(`r${i}`), settleRecord(`r${i}`))
+    const ids = Array.from({ length: 300 }, (_, i) => `r${i}`)
+    for (let at = 0; at < 300; at += 20) {
+      const some = ids.slice(at, at + 20)
+      await append(store, ...some.flatMap((id) => [admitRecord(id), attemptRecord(id), settleRecord(id)]))
+    }
     await store.project()
   }
 
@@ -283,8 +290,8 @@ describe('the data directory', () => {
       }
       if (name === 'ledger.db' && version >= 1) {
         old.exec(`insert into requests values ('old', 1, 1700000000000, 'acme', 'k_1', 'api', 'chat', 'chat/completions', 1, 'ok',
-          'upstream', 11, 0, 7, 25000, 1, 'chat/own', 'self', 'NL', 200, null, 100, 499, 1, 1, 'config')`)
-        const billed = version >= 2 ? ', 11, 0, 7' : ''
+          'upstream', 11, 0, 7, 25000, 1, 'chat/own', 'self', 'NL', 200, null, 100, 499, 1, 1, 'config'${version >= 3 ? ', 0' : ''})`)
+        const billed = ['', '', ', 11, 0, 7', ', 11, 0, 7, 25000'][version]
         old.exec(
           `insert into attempts values ('old', 1, 1, 1700000000001, 'chat/own', 'self', 'NL', 'm', null, null${billed})`,
         )
@@ -299,6 +306,7 @@ describe('the data directory', () => {
           nanoUsd: 25_000,
           attempts: 1,
         })
+        expect(store.ledger.spentNanoUsd('tenant', 1_700_000_000_000).get('acme')).toBeGreaterThanOrEqual(25_000)
       }
       if (name === 'spillway.db' && version === 1) {
         expect(store.directory.tenants()).toMatchObject([{ id: 'acme', countries: 'any', subProcessors: ['self'] }])

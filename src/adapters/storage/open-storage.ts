@@ -55,7 +55,7 @@ async function open(options: StorageOptions, parts: AsyncDisposableStack): Promi
   const directory = new SqliteDirectory(keys, path.join(dataDir, 'pepper'))
 
   const journalDir = path.join(dataDir, 'journal')
-  const ledgerFile = new LedgerFile(path.join(dataDir, 'ledger.db'), () => projection.open)
+  const ledgerFile = new LedgerFile(dataDir, () => projection.open)
   parts.defer(() => ledgerFile.close())
   const projection: Projection = new Projection(ledgerFile.ledger, journalDir, say)
   const resume = projection.catchUp()

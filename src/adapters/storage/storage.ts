@@ -124,8 +124,8 @@ export interface Ledger {
   rows(tenant?: string): IterableIterator<UsageRow>
   /** As `rows`, a thousand at a time, so that reading them all stops nobody: those after an id; `next` where there are more. */
   page(afterId: string, tenant?: string): { readonly rows: readonly UsageRow[]; readonly next: string | null }
-  /** Nano-dollars each tenant or key spent since a wall time. */
-  spentNanoUsd(by: 'tenant' | 'key', fromWallMs: number): ReadonlyMap<string, number>
+  /** Nano-dollars that each tenant or key spent in the calendar month (UTC) of a wall time. */
+  spentNanoUsd(by: 'tenant' | 'key', wallMs: number): ReadonlyMap<string, number>
 }
 
 /** Everything one process keeps in its data directory, which it alone owns while open. */

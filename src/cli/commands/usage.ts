@@ -13,9 +13,11 @@ export const command: Command = {
   usage: `spillway usage [--by tenant,model] [--from DATE] [--to DATE] [--tenant ID]
 spillway usage request ID
 spillway usage export [--tenant ID]
+spillway usage accounts
 spillway usage rebuild
 
 Sums of requests, tokens and cost; or one request, by the x-request-id of its answer; or every request as CSV.
+accounts lays what tenants owe for requests beside what vendors may bill for attempts, those that failed included.
 rebuild throws the ledger away and makes it again from the journal.
 
   --by LIST                   of ${groups.join(', ')}
@@ -37,7 +39,7 @@ ${dataHelp}`,
       terminal.result(sums, sums.length === 0 ? 'nothing was used' : sumTable(sums, query.groupBy, terminal))
       return 0
     }
-    const { action, rest } = actionIn(positionals, ['request', 'export', 'rebuild'])
+    const { action, rest } = actionIn(positionals, ['request', 'export', 'accounts', 'rebuild'])
     switch (action) {
       case 'request': {
         const id = oneWord(rest, 'the id of the request')
@@ -60,6 +62,13 @@ ${dataHelp}`,
           }
         })
         if (terminal.json) terminal.result(all, '')
+        return 0
+      }
+      case 'accounts': {
+        noWords(rest)
+        const accounts = await withData(values, terminal, (call) => call('usage.accounts', null))
+        const rows = accounts.map(({ account, usd }) => [account, usd.toFixed(6)])
+        terminal.result(accounts, rows.length === 0 ? 'nothing was used' : terminal.table(['account', 'USD'], rows))
         return 0
       }
       case 'rebuild': {

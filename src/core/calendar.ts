@@ -16,9 +16,3 @@ export class Calendar {
     return this.#month
   }
 }
-
-/** When the calendar month (UTC) of a time began, ms since 1970. */
-export function startOfMonth(wallMs: number): number {
-  const date = new Date(wallMs)
-  return Date.UTC(date.getUTCFullYear(), date.getUTCMonth(), 1)
-}
