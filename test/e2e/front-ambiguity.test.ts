@@ -13,7 +13,7 @@ beforeAll(async () => {
   gateway = await startOver([{ name: 'own', vendor, subProcessor: 'self', country: 'NL' }], {
     limits: '{ requestHeadMs: 1000, requestBodyMs: 1000 }',
   })
-}, 30_000)
+})
 
 afterAll(async () => {
   await gateway?.dispose()
@@ -48,4 +48,13 @@ test('the same request in a clear form is served', async () => {
   client.send(rawRequest(chatBody(), { key: acmeKey }))
   expect((await client.answer())?.status).toBe(200)
   client.end()
+})
+
+// The HTTP client of Java offers this with its first request to any plain http address.
+test('an upgrade to HTTP/2 that is offered is not taken: the request is served, and what follows it is not', async () => {
+  const offer = ['Connection: Upgrade, HTTP2-Settings', 'Upgrade: h2c', 'HTTP2-Settings: AAMAAABkAAQAAP__']
+  const client = await RawClient.open(gateway.port)
+  for (let i = 0; i < 2; i++) client.send(rawRequest(chatBody(), { key: acmeKey, headers: offer }))
+  await client.closed
+  expect(client.answers).toMatchObject([{ status: 200, headers: { connection: 'close' } }])
 })

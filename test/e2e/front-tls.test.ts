@@ -20,7 +20,7 @@ beforeAll(async () => {
   })
   const tls = `tls: { cert: "${fixtures}/cert.pem", key: "${fixtures}/key.pem" }\n`
   gateway = await GatewayProcess.start(tls + yaml, keysEnv)
-}, 30_000)
+})
 
 afterAll(async () => {
   await gateway?.dispose()
@@ -62,7 +62,7 @@ test.each(['', 'GET /livez HTTP/1.1\r\nHost: gateway\r\n\r\n', '\x16\x03\x01\x02
     const startedMs = performance.now()
     if (bytes !== '') client.send(bytes)
     await client.closed
-    expect(performance.now() - startedMs).toBeLessThan(headMs + 4_000)
+    expect(performance.now() - startedMs).toBeLessThan(headMs + 10_000)
     expect(client.received).not.toContain('HTTP/1.1')
   },
 )
@@ -86,7 +86,7 @@ test('a client that stops reading is left', async () => {
   client.pause()
   await until(() => vendor.chats.every(({ ended }) => ended === 'client-left'))
   client.end()
-}, 20_000)
+})
 
 test('more connections than there is room for are told so', async () => {
   const held = await Promise.all(Array.from({ length: connectionsMax }, () => RawClient.openTls(gateway.port)))

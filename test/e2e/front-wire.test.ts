@@ -26,7 +26,7 @@ beforeAll(async () => {
     `${yaml.replace('models:\n', `models:\n${slashed}${abroad}`).trimEnd()}\n${small}`,
     { ...keysEnv, SMALL_KEY: smallKey },
   )
-}, 30_000)
+})
 
 afterAll(async () => {
   await gateway?.dispose()

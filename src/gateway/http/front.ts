@@ -155,12 +155,9 @@ export class Front {
     server.on('checkExpectation', (request: IncomingMessage, response: ServerResponse) => {
       this.#take(request, response, new SpillwayError('invalid_request', 'the only expectation met is 100-continue'))
     })
-    // No tunnel, no upgrade (P17).
+    // No tunnel (P17). Nor an upgrade: nobody listens for one, and a request that offers it is served as it is.
     server.on('connect', (_request, socket: Socket) =>
       this.#refuseUnread(socket, new SpillwayError('method_not_allowed', 'CONNECT is not served here'), ['allow', '']),
-    )
-    server.on('upgrade', (_request, socket: Socket) =>
-      this.#refuseUnread(socket, new SpillwayError('invalid_request', 'no protocol upgrade is served here')),
     )
     server.on('clientError', (error: NodeJS.ErrnoException, socket: Socket) => this.#broken(error, socket))
   }
@@ -213,12 +210,9 @@ export class Front {
       this.#options.handler(exchange, new SpillwayError(problem.code, problem.message))
       return
     }
-    if (connection.surplus) {
-      exchange.closeAfter()
-      this.#options.handler(exchange, this.#tooManyConnections())
-      return
-    }
-    this.#options.handler(exchange, refusal)
+    // What follows an offer to upgrade may be of the other protocol.
+    if (connection.surplus || exchange.header('upgrade') !== undefined) exchange.closeAfter()
+    this.#options.handler(exchange, connection.surplus ? this.#tooManyConnections() : refusal)
   }
 
   #tooManyConnections(): SpillwayError {
@@ -229,19 +223,22 @@ export class Front {
     )
   }
 
-  /** What Node's parser gave up on: answered where nothing else is being said, then closed. */
+  /** What Node's parser gave up on. */
   #broken(error: NodeJS.ErrnoException, socket: Socket): void {
-    const connection = this.#connections.get(socket)
-    if (connection?.over === true) return
-    const busy = connection?.busy
-    // In the middle of an answer, or behind a whole request, an answer of ours would be taken for another's.
-    const isMisread = busy !== undefined && (busy.headersSent || busy.req.complete)
-    if (error.code === 'ECONNRESET' || !socket.writable || isMisread) socket.destroy()
+    if (this.#connections.get(socket)?.over === true) return
+    if (error.code === 'ECONNRESET' || !socket.writable) socket.destroy()
     else this.#refuseUnread(socket, parserProblem(error))
   }
 
+  /** Answers what is no request to hand on, and closes. */
   #refuseUnread(socket: Socket, error: SpillwayError, extra: readonly string[] = []): void {
     const connection = this.#connections.get(socket)
+    const busy = connection?.busy
+    // In the middle of an answer, or behind a whole request, this answer would be taken for another's.
+    if (busy !== undefined && (busy.headersSent || busy.req.complete)) {
+      socket.destroy()
+      return
+    }
     if (connection !== undefined) connection.over = true
     const body = errorBody(error.code, error.message, null)
     const headers = refusalHeaders(error, this.#options.unread(error.code), extra)
