@@ -255,7 +255,7 @@ describe('the journal', () => {
       await append(store, settleRecord('open'))
       await store.project()
       vi.advanceTimersByTime(60_000)
-      expect(journalFiles()).toEqual(before.slice(-1))
+      expect(journalFiles()).toHaveLength(1)
       expect(rows(store)).toHaveLength(301)
       await store.close()
       // The ledger alone has them now, and had them on the disk itself before they went.
