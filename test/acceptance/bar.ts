@@ -1,4 +1,4 @@
-import { type Asked, type Books, isLawful, type Joined, type ViolationKind } from './join.ts'
+import type { Asked, Books, Joined, ViolationKind } from './join.ts'
 import { onlyBritish, tenants } from './tenants.ts'
 
 /** One thing that must hold, and what was seen. */
@@ -19,7 +19,7 @@ export interface BarInput {
   readonly ineligible: Asked
 }
 
-/** How often one way of failing lasted, by the cloud's own log. */
+/** How long one way of failing lasted, by the cloud's own log. */
 export interface FaultSpan {
   readonly how: string
   readonly fromMs: number
@@ -120,17 +120,17 @@ export function countsOf(results: readonly Asked[]): string {
   return counts.length === 0 ? 'none' : counts.join(', ')
 }
 
-/** Replayed requests of tenants with a single place that came and ended while that place was down. */
+/** Replayed requests of the tenant with a single place that came and ended while that place was down. */
 function barredResults(books: Books): Asked[] {
   const down = faultSpans(books).find(({ how }) => how === 'down')
-  if (down === undefined) return []
-  const barred = tenants.flatMap((tenant, key) => {
-    const places = books.places.filter((place) => isLawful(tenant, place))
-    return tenant.id === onlyBritish && places.length === 1 ? [key] : []
-  })
+  const barred = tenants.findIndex(({ id }) => id === onlyBritish)
   return books.results.filter(
     ({ key, sentMs, endMs, model }) =>
-      model === 'chat-large' && barred.includes(key) && sentMs > down.fromMs && sentMs + endMs < down.toMs,
+      model === 'chat-large' &&
+      key === barred &&
+      down !== undefined &&
+      sentMs > down.fromMs &&
+      sentMs + endMs < down.toMs,
   )
 }
 

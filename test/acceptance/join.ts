@@ -230,7 +230,7 @@ function idOf({ requestId, index }: ReplayResult): string {
 }
 
 /** The check's own reading of the terms: the gateway's is what is checked. */
-export function isLawful({ countries, subProcessors }: TenantTerms, line: { cloud: string; country: string }): boolean {
+function isLawful({ countries, subProcessors }: TenantTerms, line: { cloud: string; country: string }): boolean {
   return (
     (countries === 'any' || countries.includes(line.country)) &&
     (subProcessors === 'any' || subProcessors.includes(line.cloud))

@@ -38,13 +38,10 @@ const minutes = values.quick ? 4 : 10
 const speed = Number(values.speed ?? (values.quick ? 6 : 5))
 const slotsScale = Number(values['slots-scale'])
 const runMs = (minutes * 60_000) / speed
-/** Of the whole run: long enough that each fault lasts 30 s of the full one, short enough to see it recover between. */
+/** Of the whole run: some time before the first fault, 33 s of the full run for each, and time to recover between. */
+const beforeMs = runMs * 0.1
 const faultMs = Math.round(runMs * 0.275)
-const faults = [
-  { how: 'down', atMs: runMs * 0.1 },
-  { how: 'slow', atMs: runMs * 0.41 },
-  { how: 'reset', atMs: runMs * 0.71 },
-] as const
+const betweenMs = runMs * 0.03
 /** The bar of the full run. A faster one shows the same in less time, but not for as long. */
 const faultMsMin = runMs >= 120_000 ? 30_000 : 0
 
@@ -57,24 +54,22 @@ for (const signal of ['SIGINT', 'SIGTERM'] as const)
   process.once(signal, () => void stage.strike(false).then(() => process.exit(130)))
 try {
   const startedMs = performance.now()
-  const until = (ms: number) => pause(Math.max(0, startedMs + ms - performance.now()))
   const replayed = stage.replay(trace, minutes, speed)
   // Its failure is told where it is awaited; until then it must not end the process.
   replayed.catch(() => {})
   const ineligible = await stage.ask(onlyBritish, 'chat-small')
   let whileDown = ineligible
-  for (const { how, atMs } of faults) {
-    await until(atMs)
+  await pause(beforeMs)
+  for (const how of ['down', 'slow', 'reset']) {
     await stage.fail(place, how, faultMs)
     say(`${((performance.now() - startedMs) / 1_000).toFixed(0).padStart(4)} s  ${place}: ${how}`)
-    if (how !== 'down') continue
-    await until(atMs + faultMs / 2)
-    whileDown = await stage.ask(onlyBritish, 'chat-large')
+    await pause(faultMs / 2)
+    if (how === 'down') whileDown = await stage.ask(onlyBritish, 'chat-large')
+    await pause(faultMs / 2 + betweenMs)
   }
   await replayed
   // Its prompts begin alike, so that vendors count some of their tokens as cached.
   await stage.replay('mooncake-head', 1, 2)
-  await until(faults[2].atMs + faultMs + 1_000)
   const books = await stage.books()
   const joined = join(books)
   const bar = barOf({ books, joined, faultMsMin, whileDown, ineligible })
