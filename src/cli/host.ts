@@ -10,10 +10,11 @@ import { systemClock } from './clock.ts'
 import { loadConfig } from './config-source.ts'
 import { openEventLog } from './event-log.ts'
 import { openHostLog } from './host-log.ts'
+import { openLog } from './log.ts'
 import { ProviderSet } from './providers.ts'
 import { Reloader } from './reload.ts'
 import { filesOf, readSetting } from './setting.ts'
-import { openLog, openTelemetry } from './telemetry.ts'
+import { openTelemetry } from './telemetry.ts'
 import { watchFiles } from './watch-files.ts'
 
 export interface HostOptions {

@@ -1,4 +1,4 @@
-import { type Logger, pino } from 'pino'
+import type { Logger } from 'pino'
 import { optionalModule } from '../adapters/providers/optional-module.ts'
 import type { Storage } from '../adapters/storage/storage.ts'
 import type { Config } from '../config/config.ts'
@@ -50,32 +50,6 @@ export async function openTelemetry(
       metrics.close()
       await server?.close()
       if (tracing) await tracing.close()
-    },
-  }
-}
-
-export interface Log {
-  readonly logger: Logger
-  close(): void
-}
-
-/** What is written within this time goes out together: a write for each request would cost more than the request. */
-const flushEveryMs = 1_000
-
-/** Lines of JSON on stdout. A reader that goes away, or falls behind for good, does not stop the service. */
-export function openLog(level: string): Log {
-  const destination = pino.destination({ dest: 1, minLength: 8_192, maxLength: 16 * 1024 * 1024, sync: false })
-  destination.on('error', () => {})
-  const timer = setInterval(() => destination.flush(() => {}), flushEveryMs).unref()
-  return {
-    logger: pino({ level, base: null, formatters: { level: (label) => ({ level: label }) } }, destination),
-    close() {
-      clearInterval(timer)
-      try {
-        destination.flushSync()
-      } catch {
-        // The reader has gone.
-      }
     },
   }
 }
