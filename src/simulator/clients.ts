@@ -1,6 +1,7 @@
 import { DeadlineHeap } from '../core/deadline-heap.ts'
 import type { Arrival } from './demand.ts'
 import type { Scenario } from './scenario-schema.ts'
+import { SlotLine } from './slot-line.ts'
 import { Stream } from './stream.ts'
 
 /** A request that will be made once more. */
@@ -17,9 +18,8 @@ export class Clients {
   readonly patienceMs: number
   readonly #stream: Stream
   readonly #retries = new DeadlineHeap<ClientRetry>()
-  /** Who may lose patience, in the order of arrival, which is the order of giving up. */
-  #impatient: { readonly slot: number; readonly sequence: number; readonly atMs: number }[] = []
-  #head = 0
+  /** Who waits for a first token, in the order of arrival, which is the order of giving up. */
+  readonly impatient = new SlotLine()
 
   constructor({ clients, seed }: Scenario) {
     this.retries = clients.retries
@@ -47,23 +47,5 @@ export class Clients {
     const dueMs = nowMs + Math.max(backoffMs, retryAfterMs ?? 0)
     this.#retries.add({ ...retry, clientTry: asked + 1 }, dueMs)
     return true
-  }
-
-  get nextPatienceMs(): number {
-    return this.#impatient[this.#head]?.atMs ?? Number.POSITIVE_INFINITY
-  }
-
-  arrived(slot: number, sequence: number, nowMs: number): void {
-    this.#impatient.push({ slot, sequence, atMs: nowMs + this.patienceMs })
-  }
-
-  /** Who would lose patience now, if it still waits. */
-  takeImpatient(): { readonly slot: number; readonly sequence: number } {
-    const first = this.#impatient[this.#head++] as { slot: number; sequence: number }
-    if (this.#head > 65_536) {
-      this.#impatient = this.#impatient.slice(this.#head)
-      this.#head = 0
-    }
-    return first
   }
 }

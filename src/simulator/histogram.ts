@@ -57,15 +57,15 @@ export class Histogram {
 /** Place 0 is everything below the lowest octave. */
 function placeOf(value: number): number {
   if (value < lowest) return 0
-  const scaled = Math.min(value / lowest, 2 ** octaves - 1)
+  const scaled = Math.min(value / lowest, (1 << octaves) - 1)
   // The exponent is the number of halvings to below two: 31 - clz32 for what fits 31 bits.
   const octave = 31 - Math.clz32(scaled)
-  const within = scaled / 2 ** octave - 1
+  const within = scaled / (1 << octave) - 1
   return 1 + octave * steps + Math.floor(within * steps)
 }
 
 function valueAt(place: number): number {
   if (place === 0) return 0
   const octave = Math.floor((place - 1) / steps)
-  return lowest * 2 ** octave * (1 + ((place - 1) % steps) / steps)
+  return lowest * (1 << octave) * (1 + ((place - 1) % steps) / steps)
 }

@@ -21,8 +21,8 @@ export class Invariants {
   readonly #attemptsMax: number
   readonly #inFlight: Int32Array
   readonly #heldUntilMs: Float64Array
-  /** By slot: the request that is open there. */
-  readonly #open: (OpenFacts | undefined)[] = []
+  /** By slot: the request that is or was open there. */
+  readonly #open: OpenFacts[] = []
   #arrived = 0
   #ended = 0
 
@@ -34,13 +34,22 @@ export class Invariants {
 
   arrived(slot: number, facts: RequestFacts): void {
     this.#arrived++
-    if (this.#open[slot] !== undefined) this.#broken('conservation', `request ${facts.id} came while one had its place`)
-    this.#open[slot] = { facts, endpoint: -1, attempts: 0, answering: false }
+    const open = this.#open[slot]
+    if (open === undefined) {
+      this.#open[slot] = { isOpen: true, facts, endpoint: -1, attempts: 0, answering: false }
+      return
+    }
+    if (open.isOpen) this.#broken('conservation', `request ${facts.id} came while one had its place`)
+    open.isOpen = true
+    open.facts = facts
+    open.endpoint = -1
+    open.attempts = 0
+    open.answering = false
   }
 
   dispatched(slot: number, { endpoint, number }: Attempt, nowMs: number): void {
     const open = this.#open[slot]
-    if (open === undefined) return this.#broken('conservation', `a request was dispatched that is not open (${slot})`)
+    if (!open?.isOpen) return this.#broken('conservation', `a request was dispatched that is not open (${slot})`)
     const { facts } = open
     const at = `request ${facts.id} at ${endpoint.id}, ${nowMs} ms`
     if (open.endpoint >= 0) this.#broken('one try at a time', at)
@@ -58,7 +67,7 @@ export class Invariants {
 
   answering(slot: number, afterMs: number): void {
     const open = this.#open[slot]
-    if (open === undefined || open.answering) return this.#broken('one first byte', `slot ${slot}`)
+    if (!open?.isOpen || open.answering) return this.#broken('one first byte', `slot ${slot}`)
     if (!(afterMs >= 0))
       this.#broken('causality', `request ${open.facts.id} was answered ${-afterMs} ms before it was asked`)
     open.answering = true
@@ -67,7 +76,7 @@ export class Invariants {
   /** A try failed before its first byte. */
   failed(slot: number, failure: Failure, nowMs: number): void {
     const open = this.#open[slot]
-    if (open === undefined || open.endpoint < 0)
+    if (!open?.isOpen || open.endpoint < 0)
       return this.#broken('conservation', `a try failed that did not run (${slot})`)
     if (failure.kind === 'rate-limited' && failure.retryAfterMs !== undefined)
       this.#heldUntilMs[open.endpoint] = Math.max(
@@ -79,9 +88,9 @@ export class Invariants {
 
   requestEnded(slot: number): void {
     const open = this.#open[slot]
-    if (open === undefined) return this.#broken('every request ends once', `slot ${slot} ended and was not open`)
+    if (!open?.isOpen) return this.#broken('every request ends once', `slot ${slot} ended and was not open`)
     if (open.endpoint >= 0) this.#leave(open)
-    this.#open[slot] = undefined
+    open.isOpen = false
     this.#ended++
   }
 
@@ -102,7 +111,8 @@ export class Invariants {
 }
 
 interface OpenFacts {
-  readonly facts: RequestFacts
+  isOpen: boolean
+  facts: RequestFacts
   /** Where it runs; -1 while it does not. */
   endpoint: number
   attempts: number

@@ -203,9 +203,10 @@ class Simulation {
         return this.#arrives(retry)
       }
       case this.#entity.patience: {
-        const { slot, sequence } = this.#clients.takeImpatient()
-        this.#agenda.set(entity, this.#clients.nextPatienceMs)
-        return this.#losesPatience(slot, sequence)
+        const slot = this.#clients.impatient.first
+        // Who was first when this was set may have been answered since.
+        if (slot >= 0 && this.#patienceEndMs(slot) <= this.#nowMs) this.#losesPatience(slot)
+        return this.#watchPatience()
       }
       case this.#entity.failures: {
         const { slot, attemptId, failure } = this.#failures.first as {
@@ -247,11 +248,8 @@ class Simulation {
     requests.output[slot] = arrival.output
     requests.clientTry[slot] = clientTry
     this.#waits(slot)
-    if (Number.isFinite(this.#clients.patienceMs)) {
-      this.#clients.arrived(slot, requests.sequence[slot] as number, nowMs)
-      if (!Number.isFinite(this.#agenda.dueMs(this.#entity.patience)))
-        this.#agenda.set(this.#entity.patience, this.#clients.nextPatienceMs)
-    }
+    this.#clients.impatient.add(slot)
+    if (this.#clients.impatient.first === slot) this.#watchPatience()
     const facts: RequestFacts = {
       id: requests.ids[slot] as string,
       tenant: tenant.id,
@@ -269,11 +267,18 @@ class Simulation {
     this.#tell({ kind: 'request-arrived', request: facts })
   }
 
-  #losesPatience(slot: number, sequence: number): void {
+  #patienceEndMs(slot: number): number {
+    return (this.#requests.arrivedMs[slot] as number) + this.#clients.patienceMs
+  }
+
+  #watchPatience(): void {
+    const slot = this.#clients.impatient.first
+    this.#agenda.set(this.#entity.patience, slot < 0 ? Number.POSITIVE_INFINITY : this.#patienceEndMs(slot))
+  }
+
+  #losesPatience(slot: number): void {
     const requests = this.#requests
-    const at = requests.stage[slot]
-    if (requests.sequence[slot] !== sequence || (at !== stage.waiting && at !== stage.asked)) return
-    if (at === stage.waiting) this.#waitsNoMore(slot)
+    if (requests.stage[slot] === stage.waiting) this.#waitsNoMore(slot)
     const tokens = this.#leaveReplica(slot)
     this.#recorder.gaveUp(requests.tenant[slot] as number, tokens, this.#nowMs)
     this.#invariants.requestEnded(slot)
@@ -292,6 +297,7 @@ class Simulation {
     }
     const tenant = requests.tenant[slot] as number
     requests.attemptId[slot] = 0
+    this.#clients.impatient.remove(slot)
     requests.remove(slot)
     if (mayRetry && this.#clients.failed(retry, retryAfterMs, this.#nowMs)) {
       this.#agenda.set(this.#entity.retries, this.#clients.nextRetryMs)
@@ -396,6 +402,7 @@ class Simulation {
     const attemptId = requests.attemptId[slot] as number
     if (!whole) {
       requests.stage[slot] = stage.answering
+      this.#clients.impatient.remove(slot)
       requests.firstTokenMs[slot] = nowMs
       this.#invariants.answering(slot, nowMs - (requests.dispatchedMs[slot] as number))
       return this.#tell({ kind: 'attempt-answering', attemptId })
