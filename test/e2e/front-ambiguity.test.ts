@@ -1,3 +1,4 @@
+import fc from 'fast-check'
 import { afterAll, beforeAll, expect, test } from 'vitest'
 import { ambiguousRequests } from '../fixtures/ambiguous-requests.ts'
 import { FakeVendor } from './fake-vendor.ts'
@@ -57,4 +58,29 @@ test('an upgrade to HTTP/2 that is offered is not taken: the request is served, 
   for (let i = 0; i < 2; i++) client.send(rawRequest(chatBody(), { key: acmeKey, headers: offer }))
   await client.closed
   expect(client.answers).toMatchObject([{ status: 200, headers: { connection: 'close' } }])
+})
+
+test('no change of single bytes makes it fail, or answer what is not HTTP', async () => {
+  const plain = Buffer.from(rawRequest(chatBody(), { key: acmeKey, headers: ['X-Other: a', 'Connection: close'] }))
+  const change = fc.record({ at: fc.nat(plain.length - 1), taken: fc.nat(2), put: fc.uint8Array({ maxLength: 2 }) })
+  const changed = fc.array(change, { minLength: 1, maxLength: 3 }).map((changes) => {
+    let bytes = plain
+    for (const { at, taken, put } of changes)
+      bytes = Buffer.concat([bytes.subarray(0, at), put, bytes.subarray(at + taken)])
+    return bytes
+  })
+  const answered = async (bytes: Buffer) => {
+    const client = await RawClient.open(gateway.port)
+    client.send(bytes)
+    await client.answer()
+    client.end()
+    // Bytes behind a whole request that are none close the connection, and with it the request.
+    expect(client.received).toMatch(/^(HTTP\/1\.1 (200|4\d\d) |$)/)
+  }
+  // All at once: what is cut short is waited for.
+  const property = fc.asyncProperty(fc.array(changed, { minLength: 300, maxLength: 300 }), async (all) => {
+    await Promise.all(all.map(answered))
+  })
+  await fc.assert(property, { numRuns: 1, endOnFailure: true })
+  expect(gateway.said).not.toMatch(/internal_error|Error:/)
 })
