@@ -6,14 +6,20 @@ import type { EventLog } from '../gateway/dispatcher.ts'
  * Writes every event the scheduler saw, one JSON line each, the seed first: fed to the same core it gives the same
  * actions. Holds ids and token counts, no content. Off unless `eventLog` names a file.
  */
-export function openEventLog(file: string, seed: number): EventLog & { close(): Promise<void> } {
+export function openEventLog(
+  file: string,
+  seed: number,
+  say: (line: string) => void,
+): EventLog & { close(): Promise<void> } {
   const out = createWriteStream(file, { flags: 'a', mode: 0o600 })
+  // A log with a gap replays nothing: after an error it ends, and serving goes on.
+  out.on('error', (error) => say(`warning: the event log ends here: ${error.message}`))
   out.write(`${JSON.stringify({ seed })}\n`)
   return {
     event(event: SchedulerEvent, nowMs: number) {
-      out.write(`${JSON.stringify({ nowMs, event }, plainArrays)}\n`)
+      if (out.writable) out.write(`${JSON.stringify({ nowMs, event }, plainArrays)}\n`)
     },
-    close: () => new Promise((resolve) => out.end(resolve)),
+    close: () => new Promise((resolve) => (out.closed ? resolve() : out.once('close', resolve).end())),
   }
 }
 

@@ -1,3 +1,4 @@
+import { keyId } from '../adapters/storage/directory.ts'
 import type { Directory, KeyRow, TenantRow } from '../adapters/storage/storage.ts'
 import type { Config } from '../config/config.ts'
 import { resolveSecret } from './secrets.ts'
@@ -6,9 +7,12 @@ import { resolveSecret } from './secrets.ts'
 export interface FileRows {
   readonly tenants: readonly TenantRow[]
   readonly keys: readonly KeyRow[]
-  /** Keys that are left out since their secret is missing, in words. */
+  /** Of keys: those that are left out since their secret is missing, and those that can be guessed. */
   readonly problems: readonly string[]
 }
+
+/** Below this a key can be tried out; those that `spillway keys create` makes have 50 characters. */
+const keyCharsMin = 24
 
 /** What the file gives; a key whose secret is missing is left out. */
 export function fileRows(
@@ -28,10 +32,11 @@ export function fileRows(
         problems.push(`tenants.${id}.keys[${index}] is left out: ${resolved.problem}`)
         return
       }
+      if (resolved.value.length < keyCharsMin)
+        problems.push(`tenants.${id}.keys[${index}] can be guessed: give it ${keyCharsMin} characters or more`)
       const digest = directory.digestOf(resolved.value)
       keys.push({
-        // Stable over restarts, so that the ledger knows the key again.
-        id: `k_${digest.slice(0, 16)}`,
+        id: keyId(digest),
         tenant: id,
         digest,
         hint: resolved.value.slice(-4),

@@ -95,7 +95,7 @@ async function build(options: HostOptions, parts: AsyncDisposableStack): Promise
   const telemetry = await openTelemetry(config, env, log?.logger, say)
   parts.defer(() => telemetry.close())
   const seed = (systemClock.wallMs() & 0x7fffffff) >>> 0
-  const eventLog = config.eventLog === undefined ? undefined : openEventLog(config.eventLog, seed)
+  const eventLog = config.eventLog === undefined ? undefined : openEventLog(config.eventLog, seed, say)
   if (eventLog !== undefined) parts.defer(() => eventLog.close())
   const gateway = await Gateway.start({
     config,

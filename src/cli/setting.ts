@@ -47,9 +47,18 @@ export async function readSetting(
     warnings: [
       ...warnings.map(({ path: place, message }) => `${place}: ${message}`),
       ...rows.problems,
+      ...planProblems(config, directory),
       ...providers.problems.map(({ provider, problem }) => `the provider ${provider} is switched off: ${problem}`),
     ],
   }
+}
+
+/** Tenants of the database know plans by name; one that a file no longer has counts as none. */
+function planProblems({ plans }: Config, directory: Directory): string[] {
+  return directory
+    .tenants()
+    .filter(({ origin, plan }) => origin === 'database' && !Object.hasOwn(plans, plan))
+    .map(({ id, plan }) => `the tenant ${id} is on the plan ${plan}, which is not there: it is served with priority 0`)
 }
 
 /** A digest, since secrets are part of it. */
@@ -59,13 +68,15 @@ function fingerprint(value: unknown): string {
 
 function readTls({ tls }: Config): Tls | undefined {
   if (tls === undefined) return undefined
-  const files = { cert: readFileSync(tls.cert), key: readFileSync(tls.key) }
   try {
+    const files = { cert: readFileSync(tls.cert), key: readFileSync(tls.key) }
     createSecureContext(files)
+    return files
   } catch (error) {
-    throw new Error(`${tls.cert} and ${tls.key} are no certificate and its key (PEM): ${(error as Error).message}`)
+    throw new Error(
+      `tls: ${tls.cert} and ${tls.key} must be a certificate and its key (PEM): ${(error as Error).message}`,
+    )
   }
-  return files
 }
 
 /** The files that a configuration names: when one of them changes, all is read again. */

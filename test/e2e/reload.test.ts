@@ -1,4 +1,7 @@
+import { spawnSync } from 'node:child_process'
 import { readFileSync, writeFileSync } from 'node:fs'
+import path from 'node:path'
+import { connect } from 'node:tls'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { parse } from 'yaml'
 import { mutationsOf } from '../../src/config/testing.ts'
@@ -6,6 +9,8 @@ import { FakeVendor } from './fake-vendor.ts'
 import { GatewayProcess, until } from './gateway-process.ts'
 import { acmeKey, keysEnv, otherKey, startOver, yamlFor } from './setting.ts'
 import { streamChat } from './stream-chat.ts'
+
+const canMakeCertificates = spawnSync('openssl', ['version']).status === 0
 
 let gb: FakeVendor
 let nl: FakeVendor
@@ -150,4 +155,42 @@ describe('a reload', () => {
     gateway.signal('SIGHUP')
     await until(() => gateway.said.includes('log, journal will change with the next start only'))
   })
+
+  test.skipIf(!canMakeCertificates)(
+    'takes a renewed certificate, and none that is broken (needs openssl)',
+    async () => {
+      const { gb: first } = places()
+      const files = (dir: string) => ({ cert: path.join(dir, 'cert.pem'), key: path.join(dir, 'key.pem') })
+      const tls = 'tls: { cert: cert.pem, key: key.pem }\n'
+      gateway = await GatewayProcess.start(tls + yamlFor([first]), keysEnv, {
+        prepare: (dir) => makeCertificate(files(dir), 'first'),
+      })
+      const { cert } = files(gateway.dir)
+      expect(await subjectOf(gateway.port)).toBe('first')
+      const good = readFileSync(cert)
+      writeFileSync(cert, 'no certificate')
+      await until(() => timesSaid('must be a certificate and its key') > 0)
+      expect(await subjectOf(gateway.port)).toBe('first')
+      writeFileSync(cert, good)
+      makeCertificate(files(gateway.dir), 'second')
+      await until(async () => (await subjectOf(gateway.port)) === 'second')
+    },
+  )
 })
+
+function makeCertificate({ cert, key }: { cert: string; key: string }, name: string): void {
+  const words = ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '1']
+  const { status } = spawnSync('openssl', [...words, '-subj', `/CN=${name}`, '-keyout', key, '-out', cert])
+  expect(status).toBe(0)
+}
+
+/** Whom a new connection meets. */
+function subjectOf(port: number): Promise<string | undefined> {
+  return new Promise((resolve, reject) => {
+    const socket = connect({ host: '127.0.0.1', port, rejectUnauthorized: false }, () => {
+      resolve(String(socket.getPeerCertificate().subject.CN))
+      socket.destroy()
+    })
+    socket.on('error', reject)
+  })
+}

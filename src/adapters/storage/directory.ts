@@ -169,7 +169,7 @@ function makePepper(file: string): void {
   syncDirectory(path.dirname(file))
 }
 
-/** Names a key in the ledger: stable, and telling nothing that the digest does not. */
+/** Names a key in the ledger: the same after a restart, and telling nothing that the digest does not. */
 export function keyId(digest: string): string {
   return `k_${digest.slice(0, 16)}`
 }

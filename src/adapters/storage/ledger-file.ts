@@ -81,9 +81,18 @@ function openLedger(file: string): DatabaseSync {
     migrate(database, ledgerMigrations, ledgerName)
   } catch (error) {
     database.close()
-    throw error
+    if (!isCorrupt(error)) throw error
+    throw new Error(
+      `${file} is damaged; move it away, and it is made again from the journal as far back as that is kept`,
+    )
   }
   return database
+}
+
+/** SQLITE_CORRUPT and SQLITE_NOTADB. */
+function isCorrupt(error: unknown): boolean {
+  const { errcode } = error as { errcode?: number }
+  return errcode === 11 || errcode === 26
 }
 
 function removeDatabase(file: string): void {

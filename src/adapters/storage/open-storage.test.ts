@@ -320,6 +320,16 @@ describe('the data directory', () => {
     }
   })
 
+  test('that cannot be used, or whose ledger is damaged, says what to do', async () => {
+    writeFileSync(path.join(place.dir, 'file'), '')
+    const under = { dataDir: path.join(place.dir, 'file/data'), segmentBytesMax: 1, retentionDays: 1, clock }
+    await expect(openStorage({ ...under, onFatal: () => {} })).rejects.toThrow(/cannot be used: .*; see that it can/)
+    writeFileSync(path.join(place.dir, 'ledger.db'), 'x'.repeat(10_000))
+    await expect(open()).rejects.toThrow(/ledger\.db is damaged; move it away/)
+    rmSync(path.join(place.dir, 'ledger.db'))
+    await open()
+  })
+
   test('of a newer Spillway is not touched', async () => {
     const newer = new DatabaseSync(path.join(place.dir, 'ledger.db'))
     newer.exec('pragma user_version = 99')

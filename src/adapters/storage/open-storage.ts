@@ -6,7 +6,7 @@ import { SqliteDirectory } from './directory.ts'
 import { type Disk, realDisk } from './disk.ts'
 import { FileJournal } from './journal.ts'
 import { LedgerFile } from './ledger-file.ts'
-import { lockDataDir } from './lock.ts'
+import { DataDirInUseError, lockDataDir } from './lock.ts'
 import { directoryMigrations, migrate } from './migrations.ts'
 import { Projection } from './projection.ts'
 import { settleLeftOver } from './recover.ts'
@@ -44,8 +44,7 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
 /** `parts` gets whatever must be closed, in the order of opening. */
 async function open(options: StorageOptions, parts: AsyncDisposableStack): Promise<Storage> {
   const { dataDir, clock, say = () => {} } = options
-  mkdirSync(dataDir, { recursive: true, mode: 0o700 })
-  const lock = lockDataDir(dataDir)
+  const lock = takeDataDir(dataDir)
   parts.defer(() => lock.release())
 
   const keys = new DatabaseSync(path.join(dataDir, 'spillway.db'), { timeout: 5_000 })
@@ -85,5 +84,17 @@ async function open(options: StorageOptions, parts: AsyncDisposableStack): Promi
     rebuild: (onProgress) =>
       projection.pausedWhile(() => ledgerFile.replace((next) => projection.replay(next, onProgress), journalDir)),
     close: () => parts.disposeAsync(),
+  }
+}
+
+function takeDataDir(dataDir: string): { release(): void } {
+  try {
+    mkdirSync(dataDir, { recursive: true, mode: 0o700 })
+    return lockDataDir(dataDir)
+  } catch (error) {
+    if (error instanceof DataDirInUseError) throw error
+    throw new Error(
+      `the data directory ${dataDir} cannot be used: ${(error as Error).message}; see that it can be written to, or set another dataDir`,
+    )
   }
 }
