@@ -3,6 +3,7 @@ import type { Clock } from '../../core/clock.ts'
 import type { Failure } from '../../core/failure.ts'
 import { answerJsonLimits, JsonProblem, scanJson } from '../../core/json-scan.ts'
 import type { TokenCount } from '../../core/request.ts'
+import type { CountCalibration } from './count-calibration.ts'
 import { type EventKind, EventScanner, eventData } from './event-scanner.ts'
 import { failureOfError, failureOfStatus, statusOfError } from './failures.ts'
 import { GrowingBytes } from './growing-bytes.ts'
@@ -29,6 +30,8 @@ export interface ReaderOptions {
   readonly sink: AnswerSink
   readonly limits: AnswerLimits
   readonly watchdog: Watchdog
+  /** Of this model at this vendor. */
+  readonly calibration: CountCalibration
   /** The vendor leaves thoughts out of its count of the output. */
   readonly thoughtsBeside: boolean
   readonly clock: Clock
@@ -68,6 +71,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
   #held: Buffer | undefined
   #from = -1
   #heldEnd = 0
+  readonly #factor: number
   #outputTokens = 0
   #usage: TokenCount | undefined
   /** The usage is of the whole answer: it stood in an event of its own. */
@@ -82,6 +86,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
       Math.min(eventBytesMax, options.limits.answerBytesMax),
     )
     this.silenceMsMax = options.limits.firstByteMs
+    this.#factor = options.calibration.factor
     options.watchdog.watch(this)
   }
 
@@ -283,7 +288,9 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
     this.#release()
     if (this.#mode !== 'stream') return
     this.#over()
-    this.#options.sink.onEnd(this.#withComments(bytes.subarray(start, end)), this.#progress(true))
+    const progress = this.#progress(true)
+    if (progress.usage !== undefined) this.#options.calibration.learn(this.#outputTokens, progress.usage.output)
+    this.#options.sink.onEnd(this.#withComments(bytes.subarray(start, end)), progress)
   }
 
   #withComments(bytes: Buffer): Buffer {
@@ -324,7 +331,10 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
   #progress(whole: boolean): AnswerProgress {
     // Said by the way, it may be of one choice of several; followed by more content, it is not of all of it.
     const covers = this.#tokensAtUsage === this.#outputTokens && (whole || this.#usageStandsAlone)
-    return { outputTokensCounted: this.#outputTokens, usage: covers ? this.#usage : undefined }
+    return {
+      outputTokensCounted: Math.ceil(this.#outputTokens * this.#factor),
+      usage: covers ? this.#usage : undefined,
+    }
   }
 
   /** An error where an answer should be, under a status that says all is well. */

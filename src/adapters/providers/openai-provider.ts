@@ -1,6 +1,7 @@
 import type { Clock } from '../../core/clock.ts'
 import { type AnswerLimits, AnswerReader } from './answer-reader.ts'
 import type { ConnectionOptions } from './connections.ts'
+import { CountCalibration } from './count-calibration.ts'
 import type { Credentials } from './credentials.ts'
 import { failureOfError } from './failures.ts'
 import { withTimeout } from './patient-fetch.ts'
@@ -42,6 +43,7 @@ export class OpenAiProvider implements Provider {
   readonly #options: OpenAiProviderOptions
   readonly #transport: Transport
   readonly #watchdog: Watchdog
+  readonly #calibrations = new Map<string, CountCalibration>()
   #problem = ''
   #toldAtMs = 0
 
@@ -61,6 +63,7 @@ export class OpenAiProvider implements Provider {
       sink,
       limits,
       watchdog: this.#watchdog,
+      calibration: this.#calibrationOf(call.upstreamModel),
       thoughtsBeside,
       clock,
       onUnauthorized: (status) => this.#unauthorized(status),
@@ -122,6 +125,15 @@ export class OpenAiProvider implements Provider {
       ...proof,
     ]
     reader.started(this.#transport.send({ method: 'POST', path, headers, body }, reader))
+  }
+
+  #calibrationOf(model: string): CountCalibration {
+    let calibration = this.#calibrations.get(model)
+    if (calibration === undefined) {
+      calibration = new CountCalibration()
+      this.#calibrations.set(model, calibration)
+    }
+    return calibration
   }
 
   #unauthorized(status: number): void {

@@ -196,7 +196,7 @@ export function providerContract(
       test('without usage is counted', async () => {
         const bare = JSON.stringify({ choices: [{ message: { content: 'one two three' } }] })
         const answer = await asked(answers(200, jsonHead, bare), { stream: false })
-        expect(answer.ending).toEqual({ kind: 'whole', progress: { outputTokensCounted: 4, usage: undefined } })
+        expect(answer.ending).toEqual({ kind: 'whole', progress: { outputTokensCounted: 3, usage: undefined } })
       })
 
       test.each([
@@ -408,6 +408,16 @@ export function providerContract(
       test('that breaks after its usage is settled by that', async () => {
         const answer = await asked(streams(word('a'), word('b'), usageEvent))
         expect(answer.ending).toMatchObject({ kind: 'failed', progress: { usage: { output: 2 } } })
+      })
+
+      test('of a vendor that bundles tokens is counted by what it said of earlier ones', async () => {
+        await withLimits({}, async (other) => {
+          const bundle = word('internationalization')
+          const said = event({ choices: [], usage: { prompt_tokens: 1, completion_tokens: 9, total_tokens: 10 } })
+          await asked(streams(bundle, bundle, bundle, said, done), {}, other)
+          const cut = await asked(streams(bundle, bundle), {}, other)
+          expect(cut.ending).toMatchObject({ kind: 'failed', progress: { outputTokensCounted: 6 } })
+        })
       })
 
       test("loses Azure's first event, which only tells of the prompt", async () => {

@@ -27,9 +27,9 @@ export interface AnswerHead {
 
 /** How far an answer got, for MARK and SETTLE. */
 export interface AnswerProgress {
-  /** Output tokens in the bytes handed over so far, by our own count: what was counted, never less. */
+  /** Output tokens in the bytes handed over so far, by our own count. Never falls. */
   readonly outputTokensCounted: number
-  /** What the vendor said, once it did. */
+  /** What the vendor said, once that is of all that was handed over. */
   readonly usage: TokenCount | undefined
 }
 
