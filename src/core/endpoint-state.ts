@@ -102,6 +102,11 @@ export class EndpointState {
     return nowMs >= this.#ejectedUntilMs || (hurried && nowMs >= this.#hurriedTrialMs)
   }
 
+  /** A slot is free, and the vendor lets itself be asked. */
+  isFree(nowMs: number): boolean {
+    return this.inFlight < this.endpoint.concurrencyMax && this.heldUntilMs <= nowMs
+  }
+
   /** Slots that may be used now: all, or the growing share of a slow start. */
   slots(nowMs: number): number {
     const sinceMs = nowMs - this.#slowStartFromMs

@@ -17,11 +17,11 @@ export function explainChoice(
   model: Model,
   eligible: Eligibility,
   affinity: string | undefined,
-  byIndex: readonly EndpointState[],
   nowMs: number,
 ): readonly Candidate[] {
-  const states = [...eligible.indices].flatMap((index) => byIndex[index] ?? [])
-  const { policy } = model
+  const { fleet, policy } = model
+  if (!fleet.fits(eligible)) return []
+  const states = [...eligible.indices].map((index) => fleet.at(index))
   if (policy.kind === 'in-order') return states.map((state) => candidateOf(model, state, nowMs))
   const homed = affinity === undefined ? undefined : home(model, states, hashText(affinity), nowMs)
   return states.map((state) => {

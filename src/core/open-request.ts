@@ -2,12 +2,14 @@ import type { EndpointState } from './endpoint-state.ts'
 import type { Attempt } from './events.ts'
 import type { Failure } from './failure.ts'
 import type { Model } from './model.ts'
+import { hashText } from './rendezvous.ts'
 import type { Eligibility, RequestFacts } from './request.ts'
 
 /** A request between its arrival and its end. */
 export interface OpenRequest {
   readonly facts: RequestFacts
   readonly model: Model
+  /** Order of arrival in this scheduler. */
   readonly sequence: number
   readonly priority: number
   readonly arrivedMs: number
@@ -44,6 +46,29 @@ export interface OpenAttempt {
   answering: boolean
   /** Made to find out whether an endpoint that was thought bad is good again. */
   readonly trial: boolean
+}
+
+export function openRequest(facts: RequestFacts, model: Model, sequence: number, nowMs: number): OpenRequest {
+  return {
+    facts,
+    model,
+    sequence,
+    priority: facts.priority,
+    arrivedMs: nowMs,
+    affinityHash: facts.affinity === undefined ? undefined : hashText(facts.affinity),
+    eligible: facts.eligible,
+    waiting: false,
+    waitingFromMs: nowMs,
+    waitUntilMs: nowMs,
+    waitedMs: 0,
+    attempts: 0,
+    tries: 0,
+    failedAt: [],
+    lastFailure: undefined,
+    firstFailureMs: Number.POSITIVE_INFINITY,
+    timeouts: 0,
+    running: undefined,
+  }
 }
 
 /** Larger priority first, then the order of arrival. */

@@ -1,17 +1,17 @@
+import { choose } from './choose.ts'
 import { DeadlineHeap } from './deadline-heap.ts'
-import type { Endpoint } from './endpoint.ts'
-import { type EndpointSnapshot, EndpointState } from './endpoint-state.ts'
-import type { Action, Attempt, RoutingByModel, SchedulerEvent } from './events.ts'
+import type { EndpointSnapshot, EndpointState } from './endpoint-state.ts'
+import type { Action, Attempt, SchedulerEvent } from './events.ts'
 import { type Candidate, explainChoice } from './explain.ts'
 import type { Failure } from './failure.ts'
+import { Fleet } from './fleet.ts'
 import type { AttemptId, EndpointId, RequestId } from './ids.ts'
 import { teach } from './lesson.ts'
-import { Model } from './model.ts'
-import { comesBefore, type OpenAttempt, type OpenRequest } from './open-request.ts'
+import { mayTakeAnyway, nextWaiter } from './next-waiter.ts'
+import { comesBefore, type OpenAttempt, type OpenRequest, openRequest } from './open-request.ts'
 import type { Random } from './random.ts'
 import { rejectionOf } from './rejection.ts'
-import { hashText } from './rendezvous.ts'
-import { type Eligibility, isEligible, type RequestFacts } from './request.ts'
+import type { Eligibility, RequestFacts } from './request.ts'
 
 /** Bounds the scheduler keeps. */
 export interface SchedulerPolicy {
@@ -26,11 +26,6 @@ export interface SchedulerSnapshot {
   readonly endpoints: readonly EndpointSnapshot[]
 }
 
-/**
- * A slow start, or an ejection, is kept to while there is elsewhere to go. For one who came so long ago and still
- * waits there is not: places that warm up are filled, ejected ones tried ahead of their time.
- */
-const patienceMs = 250
 /** This long before its wait ends a request takes any place with a free slot. */
 const lastCallMs = 50
 /** With no open place left, a request that has failed gets leave to try a bad one within this time (P07), or never. */
@@ -48,25 +43,21 @@ const expiredMax = 50
  * endpoint's limit, or past its deadline; no request waits while a lower priority takes an endpoint it could have
  * had; never more than `attemptsMax` tries, none after the first byte; no try inside a vendor's Retry-After.
  *
- * Two promises pull against each other: no request fails while an eligible endpoint has a free slot, and retries stay
- * within their budget. The budget wins: it is what keeps a bad hour from becoming a bad day. But a request that has
- * no leave to retry and does have a good place left waits for leave as long as others wait for room; only one with
- * nothing but bad places left gives up soon.
+ * Promises pull against each other: no request fails while an eligible endpoint has a free slot; tries, and retries of
+ * a model, have their bounds. The bounds win: they keep a bad hour from becoming a bad day. So they are spent well: a
+ * retry goes to another vendor first; who has failed once, or could not be tried again, is not the one to try out an
+ * ejected endpoint; who has no leave to retry, but an open endpoint left, waits for leave as long as others for room.
+ * Only one with nothing but bad endpoints left gives up soon.
  */
 export class Scheduler {
   readonly #policy: SchedulerPolicy
-  readonly #random: Random
-  /** Also those that have left the set, while attempts at them run or their vendor's Retry-After does. */
-  readonly #places = new Map<string, EndpointState>()
-  readonly #models = new Map<string, Model>()
+  readonly #fleet: Fleet
   readonly #requests = new Map<RequestId, OpenRequest>()
   readonly #attempts = new Map<AttemptId, OpenAttempt>()
   /** Waits by their end. */
   readonly #waits = new DeadlineHeap<OpenRequest>()
   /** Endpoints by when they may be asked again. */
   readonly #returns = new DeadlineHeap<EndpointState>()
-  #byIndex: readonly EndpointState[] = []
-  #version = 0
   #actions: Action[] = []
   #nextAttemptId = 1
   #nextSequence = 1
@@ -75,7 +66,7 @@ export class Scheduler {
 
   constructor(policy: SchedulerPolicy, random: Random) {
     this.#policy = policy
-    this.#random = random
+    this.#fleet = new Fleet(random)
   }
 
   /** Takes one event at a time that never runs back. Throws on an event about something it does not know: a bug. */
@@ -102,7 +93,7 @@ export class Scheduler {
         this.#refused(this.#take(event.attemptId, event.kind))
         break
       case 'endpoints-changed':
-        this.#endpointsChanged(event.version, event.endpoints, event.routing)
+        this.#fleet.change(event.version, event.endpoints, event.routing, this.#nowMs)
         break
       case 'eligibility-changed':
         this.#eligibilityChanged(event.requestId, event.eligible)
@@ -111,7 +102,7 @@ export class Scheduler {
         this.#probed(event.endpointId, event.reachable)
         break
       case 'woken':
-        this.#serveAll(this.#byIndex)
+        this.#serveAll(this.#fleet.states)
         break
     }
     while (this.#returns.firstDueMs <= this.#nowMs) {
@@ -130,44 +121,25 @@ export class Scheduler {
   }
 
   snapshot(nowMs: number): SchedulerSnapshot {
-    return { waiting: this.#waiting, endpoints: this.#byIndex.map((state) => state.snapshot(nowMs)) }
+    return { waiting: this.#waiting, endpoints: this.#fleet.states.map((state) => state.snapshot(nowMs)) }
   }
 
   /** Ranks the eligible endpoints of a model as a request arriving now would see them. Changes nothing. */
   explain(model: string, eligible: Eligibility, affinity: string | undefined, nowMs: number): readonly Candidate[] {
-    const known = this.#models.get(model)
-    return known === undefined ? [] : explainChoice(known, eligible, affinity, this.#byIndex, nowMs)
+    const known = this.#fleet.knownModel(model)
+    return known === undefined ? [] : explainChoice(known, eligible, affinity, nowMs)
   }
 
   /** Expected wait for a slot, ms; 0 if one is free. */
   expectedWaitMs(model: string, eligible: Eligibility, nowMs: number): number {
-    return this.#models.get(model)?.expectedWaitMs(eligible, this.#byIndex, Number.NEGATIVE_INFINITY, nowMs) ?? 0
+    return this.#fleet.knownModel(model)?.expectedWaitMs(eligible, Number.NEGATIVE_INFINITY, nowMs) ?? 0
   }
 
   // ---- requests -------------------------------------------------------------------------------------------------
 
   #arrived(facts: RequestFacts): void {
     if (this.#requests.has(facts.id)) throw new Error(`request ${facts.id} arrived twice`)
-    const request: OpenRequest = {
-      facts,
-      model: this.#model(facts.model),
-      sequence: this.#nextSequence++,
-      priority: facts.priority,
-      arrivedMs: this.#nowMs,
-      affinityHash: facts.affinity === undefined ? undefined : hashText(facts.affinity),
-      eligible: facts.eligible,
-      waiting: false,
-      waitingFromMs: this.#nowMs,
-      waitUntilMs: this.#nowMs,
-      waitedMs: 0,
-      attempts: 0,
-      tries: 0,
-      failedAt: [],
-      lastFailure: undefined,
-      firstFailureMs: Number.POSITIVE_INFINITY,
-      timeouts: 0,
-      running: undefined,
-    }
+    const request = openRequest(facts, this.#fleet.model(facts.model), this.#nextSequence++, this.#nowMs)
     this.#requests.set(facts.id, request)
     this.#place(request)
   }
@@ -191,8 +163,7 @@ export class Scheduler {
   }
 
   #reject(request: OpenRequest, reason?: 'overloaded' | 'deadline'): void {
-    const waitMs = request.model.expectedWaitMs(request.eligible, this.#byIndex, request.priority, this.#nowMs)
-    const rejection = rejectionOf(request, reason, waitMs, this.#byIndex, this.#nowMs)
+    const rejection = rejectionOf(request, reason, this.#nowMs)
     this.#end(request)
     this.#actions.push({ kind: 'reject', requestId: request.facts.id, rejection })
   }
@@ -203,16 +174,16 @@ export class Scheduler {
     if (eligible.indices.length === 0) return this.#reject(request)
     if (this.#nowMs > facts.deadlineMs) return this.#reject(request, 'deadline')
     request.waitUntilMs = Math.min(facts.deadlineMs, this.#nowMs + facts.waitMsMax - request.waitedMs)
-    if (!this.#fits(eligible)) return this.#wait(request)
+    if (!this.#fleet.fits(eligible)) return this.#wait(request)
     // Leave to retry goes by priority and arrival too.
-    if (request.tries > 0 && model.queue.retryingLength > 0 && this.#hasLeave(request))
+    if (request.tries > 0 && model.queue.retryingLength > 0 && model.hasLeave(request, this.#nowMs))
       this.#serveAll(model.states, request)
-    while (this.#hasLeave(request)) {
-      const state = model.choose(request, this.#byIndex, this.#nowMs)
+    while (model.hasLeave(request, this.#nowMs)) {
+      const state = choose(model, request, this.#nowMs)
       if (state === undefined) break
       if (!this.#serve(state, request)) return this.#dispatch(request, state)
     }
-    if (model.mayRecover(request, this.#byIndex)) this.#wait(request)
+    if (model.mayRecover(request)) this.#wait(request)
     else this.#reject(request)
   }
 
@@ -242,22 +213,18 @@ export class Scheduler {
 
   #lastWaiter(): OpenRequest | undefined {
     let worst: OpenRequest | undefined
-    for (const { queue } of this.#models.values()) {
+    for (const { queue } of this.#fleet.models) {
       const last = queue.last()
       if (last !== undefined && (worst === undefined || comesBefore(worst, last))) worst = last
     }
     return worst
   }
 
-  /** A first try needs no leave. */
-  #hasLeave(request: OpenRequest): boolean {
-    return request.tries === 0 || request.model.retries.canRetry(this.#nowMs)
-  }
-
+  /** One without leave to retry, and with nothing but bad places left, gives up soon. */
   #waitEndMs(request: OpenRequest): number {
-    const givesUpSoon =
-      this.#fits(request.eligible) && !this.#hasLeave(request) && !request.model.hasOpen(request, this.#byIndex)
-    return givesUpSoon ? Math.min(request.waitUntilMs, request.firstFailureMs + leaveMsMax) : request.waitUntilMs
+    const { model, eligible, waitUntilMs, firstFailureMs } = request
+    const isHopeless = this.#fleet.fits(eligible) && !model.hasLeave(request, this.#nowMs) && !model.hasOpen(request)
+    return isHopeless ? Math.min(waitUntilMs, firstFailureMs + leaveMsMax) : waitUntilMs
   }
 
   /**
@@ -265,9 +232,10 @@ export class Scheduler {
    * only. `hurried`: as if they had waited in vain for long. Gives true where somebody got one.
    */
   #serve(state: EndpointState, ahead?: OpenRequest, hurried = false): boolean {
+    const model = this.#fleet.model(state.endpoint.model)
     let served = false
     for (;;) {
-      const waiter = this.#nextFor(state, hurried)
+      const waiter = nextWaiter(model, state, hurried, this.#nowMs)
       if (waiter === undefined || (ahead !== undefined && !comesBefore(waiter, ahead))) return served
       this.#dispatch(waiter, state)
       served = true
@@ -276,38 +244,6 @@ export class Scheduler {
 
   #serveAll(states: readonly EndpointState[], ahead?: OpenRequest): void {
     if (this.#waiting > 0) for (const state of states) this.#serve(state, ahead)
-  }
-
-  /** The first in order of those who wait for this place and may have it now. */
-  #nextFor(state: EndpointState, hurried: boolean): OpenRequest | undefined {
-    const { endpoint } = state
-    const nowMs = this.#nowMs
-    const model = this.#models.get(endpoint.model)
-    if (model === undefined || model.queue.length === 0) return undefined
-    if (state.heldUntilMs > nowMs || state.inFlight >= endpoint.concurrencyMax) return undefined
-    if (!this.#isPresent(state)) return undefined
-    const canRetry = model.retries.canRetry(nowMs)
-    const mayUse = (eligible: Eligibility, retrying: boolean) =>
-      (canRetry || !retrying) && this.#fits(eligible) && isEligible(eligible, endpoint.index)
-    const mayAsk = (waiter: OpenRequest) => !waiter.failedAt.includes(state)
-    const isInVain = () => hurried || model.queue.oldestMs(mayUse) <= nowMs - patienceMs
-    if (model.isGood(state)) {
-      if (state.inFlight >= state.slots(nowMs) && !isInVain()) return undefined
-      return model.queue.first(
-        nowMs,
-        mayUse,
-        (waiter) => mayAsk(waiter) && !model.comesLater(waiter, state, this.#byIndex, nowMs),
-      )
-    }
-    const tries = canRetry && (state.isTrialDue(false, nowMs) || (state.isTrialDue(true, nowMs) && isInVain()))
-    return model.queue.first(
-      nowMs,
-      mayUse,
-      (waiter) =>
-        mayAsk(waiter) &&
-        ((tries && waiter.tries === 0 && !model.comesLater(waiter, state, this.#byIndex, nowMs)) ||
-          model.isCornered(waiter, this.#byIndex)),
-    )
   }
 
   /** Ends waits whose time is over; just before that, any eligible place with a free slot is good enough. */
@@ -324,25 +260,20 @@ export class Scheduler {
     }
   }
 
-  /** Its wait is at an end: the first place with a free slot, also beyond a slow start, a list's order or a trial's time. */
+  /** Its wait is at an end: the first place that will do. Gives false where there is none. */
   #takeAnything(request: OpenRequest): boolean {
-    if (!this.#fits(request.eligible) || this.#nowMs > request.waitUntilMs) return false
-    for (const index of request.eligible.indices) {
-      const state = this.#byIndex[index] as EndpointState
-      if (!this.#mayTakeAnything(request, state)) continue
+    const { model, eligible } = request
+    if (!this.#fleet.fits(eligible) || this.#nowMs > request.waitUntilMs) return false
+    for (const index of eligible.indices) {
+      const state = this.#fleet.at(index)
+      const mayTake = () => mayTakeAnyway(model, request, state, this.#nowMs)
+      if (!mayTake()) continue
       // Who comes before it and could use the place goes first.
-      if (this.#serve(state, request, true) && !this.#mayTakeAnything(request, state)) continue
+      if (this.#serve(state, request, true) && !mayTake()) continue
       this.#dispatch(request, state)
       return true
     }
     return false
-  }
-
-  #mayTakeAnything(request: OpenRequest, state: EndpointState): boolean {
-    if (state.heldUntilMs > this.#nowMs || state.inFlight >= state.endpoint.concurrencyMax) return false
-    if (request.failedAt.includes(state) || !this.#hasLeave(request)) return false
-    const { model } = request
-    return model.isGood(state) || state.isTrialDue(true, this.#nowMs) || model.isCornered(request, this.#byIndex)
   }
 
   // ---- attempts -------------------------------------------------------------------------------------------------
@@ -439,41 +370,11 @@ export class Scheduler {
 
   // ---- the world ------------------------------------------------------------------------------------------------
 
-  #fits(eligible: Eligibility): boolean {
-    return eligible.version === this.#version
-  }
-
   #healthChanged(state: EndpointState): void {
     if (state.isEjected) this.#returns.add(state, state.ejectedUntilMs)
-    if (!this.#isPresent(state)) return
-    this.#models.get(state.endpoint.model)?.healthChanged()
+    if (!this.#fleet.isPresent(state)) return
+    this.#fleet.model(state.endpoint.model).healthChanged()
     this.#actions.push({ kind: 'endpoint-state', endpointId: state.endpoint.id, state: state.health(this.#nowMs) })
-  }
-
-  #endpointsChanged(version: number, endpoints: readonly Endpoint[], routing: RoutingByModel): void {
-    this.#version = version
-    for (const [key, state] of this.#places)
-      if (state.inFlight === 0 && state.heldUntilMs <= this.#nowMs && !this.#isPresent(state)) this.#places.delete(key)
-    this.#byIndex = endpoints.map((endpoint, index) => {
-      if (endpoint.index !== index)
-        throw new Error(`endpoint ${endpoint.id} has index ${endpoint.index} at place ${index}`)
-      const key = placeKeyOf(endpoint)
-      const state = this.#places.get(key) ?? new EndpointState(endpoint)
-      this.#places.set(key, state)
-      state.endpoint = endpoint
-      return state
-    })
-    for (const name of Object.keys(routing)) this.#model(name)
-    for (const [name, model] of this.#models) {
-      const preset = Object.hasOwn(routing, name) ? routing[name] : undefined
-      const states = preset === undefined ? [] : this.#byIndex.filter(({ endpoint }) => endpoint.model === name)
-      model.setEndpoints(states, preset ?? 'interactive')
-    }
-  }
-
-  /** It may have left the set while attempts at it run on. */
-  #isPresent(state: EndpointState): boolean {
-    return this.#byIndex[state.endpoint.index] === state
   }
 
   #eligibilityChanged(requestId: RequestId, eligible: Eligibility): void {
@@ -487,19 +388,10 @@ export class Scheduler {
   }
 
   #probed(endpointId: EndpointId, reachable: boolean): void {
-    const state = this.#byIndex.find(({ endpoint }) => endpoint.id === endpointId)
+    const state = this.#fleet.find(endpointId)
     if (state === undefined || !state.probed(reachable)) return
     this.#healthChanged(state)
-    this.#serveAll(this.#model(state.endpoint.model).states)
-  }
-
-  #model(name: string): Model {
-    let model = this.#models.get(name)
-    if (model === undefined) {
-      model = new Model(this.#random)
-      this.#models.set(name, model)
-    }
-    return model
+    this.#serveAll(this.#fleet.model(state.endpoint.model).states)
   }
 }
 
@@ -509,9 +401,4 @@ function mayAskAgain(request: OpenRequest, failure: Failure): boolean {
   if (failure.kind === 'rate-limited' || failure.stale === true) return true
   // A connection that broke, where there is no other place: its server may have been restarted.
   return failure.kind === 'reset' && request.tries === 1 && request.eligible.indices.length === 1
-}
-
-/** Another vendor, country or model under the same name is another place: it starts with a clean record. */
-function placeKeyOf({ id, model, subProcessor, country }: Endpoint): string {
-  return JSON.stringify([id, model, subProcessor, country])
 }

@@ -1,0 +1,115 @@
+import type { EndpointState } from './endpoint-state.ts'
+import type { Model } from './model.ts'
+import type { OpenRequest } from './open-request.ts'
+import { rate, type Weights } from './policies/policy.ts'
+import { rendezvousWeight } from './rendezvous.ts'
+
+/** More than all ratings of a place together: what a retry looks for comes before what is fast, idle or cheap. */
+const decisive = 1_000
+
+/** The place for a request of this model at this moment, or undefined where it has to wait. */
+export function choose(model: Model, request: OpenRequest, nowMs: number): EndpointState | undefined {
+  const { policy } = model
+  const chosen =
+    policy.kind === 'best' ? best(model, request, policy.weights, nowMs) : firstInOrder(model, request, nowMs)
+  return chosen ?? (model.isCornered(request) ? leastBad(model, request, nowMs) : undefined)
+}
+
+/** Does the list bid the request wait for another place before this one? */
+export function comesLater(model: Model, request: OpenRequest, state: EndpointState, nowMs: number): boolean {
+  if (model.policy.kind !== 'in-order') return false
+  for (const index of request.eligible.indices) {
+    const earlier = model.fleet.at(index)
+    if (earlier === state) return false
+    if (!isPassedOver(model, request, earlier, nowMs)) return true
+  }
+  return false
+}
+
+function best(model: Model, request: OpenRequest, weights: Weights, nowMs: number): EndpointState | undefined {
+  const { fleet } = model
+  const { affinityHash, failedAt } = request
+  const { indices } = request.eligible
+  const { length } = indices
+  const homing = affinityHash !== undefined && weights.samePlace > 0
+  const tries = mayTryOut(model, request, nowMs)
+  let best: EndpointState | undefined
+  let bestScore = Number.NEGATIVE_INFINITY
+  let home: EndpointState | undefined
+  let homeScore = Number.NEGATIVE_INFINITY
+  let homeWeight = -1
+  // From anywhere on: of equals another is first each time, also where several gateways see the same.
+  let at = Math.floor(model.random.next() * length)
+  for (let seen = 0; seen < length; seen++) {
+    const state = fleet.at(indices[at] as number)
+    at = at + 1 === length ? 0 : at + 1
+    if (state.heldUntilMs > nowMs || state.inFlight >= state.slots(nowMs)) continue
+    if (!model.isGood(state)) {
+      // One that waits to be proven good again goes first: only a request can prove it.
+      if (tries && state.isTrialDue(false, nowMs)) return state
+      continue
+    }
+    let score = rate(state, weights, nowMs)
+    if (failedAt.length > 0) {
+      if (failedAt.includes(state)) continue
+      score -= doubts(state, failedAt) * decisive
+    }
+    if (score > bestScore) {
+      best = state
+      bestScore = score
+    }
+    if (!homing) continue
+    const weight = rendezvousWeight(affinityHash, state.hash)
+    if (weight > homeWeight) {
+      home = state
+      homeScore = score
+      homeWeight = weight
+    }
+  }
+  return homeScore + weights.samePlace > bestScore ? home : best
+}
+
+/**
+ * What speaks against a place for a request that has failed elsewhere: the place is ejected (and only in use because
+ * most are), or its vendor is one that failed the request. Vendors fail as a whole more often than two at once.
+ */
+function doubts(state: EndpointState, failedAt: readonly EndpointState[]): number {
+  const doubts = state.isOpen ? 0 : 2
+  const isFailedVendor = failedAt.some(({ endpoint }) => endpoint.subProcessor === state.endpoint.subProcessor)
+  return isFailedVendor ? doubts + 1 : doubts
+}
+
+/** A request that has failed before, or could not be tried elsewhere if it did, is not the one to try a place out. */
+function mayTryOut({ retries }: Model, request: OpenRequest, nowMs: number): boolean {
+  return request.tries === 0 && retries.canRetry(nowMs)
+}
+
+function firstInOrder(model: Model, request: OpenRequest, nowMs: number): EndpointState | undefined {
+  for (const index of request.eligible.indices) {
+    const state = model.fleet.at(index)
+    if (isPassedOver(model, request, state, nowMs)) continue
+    return state.inFlight < state.slots(nowMs) ? state : undefined
+  }
+  return undefined
+}
+
+function isPassedOver(model: Model, request: OpenRequest, state: EndpointState, nowMs: number): boolean {
+  if (state.heldUntilMs > nowMs || request.failedAt.includes(state)) return true
+  return !model.isGood(state) && !(mayTryOut(model, request, nowMs) && state.isTrialDue(false, nowMs))
+}
+
+/** Of places that are thought bad the one whose time is over soonest, if one has a free slot. */
+function leastBad(model: Model, request: OpenRequest, nowMs: number): EndpointState | undefined {
+  let best: EndpointState | undefined
+  let bestDueMs = Number.POSITIVE_INFINITY
+  for (const index of request.eligible.indices) {
+    const state = model.fleet.at(index)
+    if (model.isGood(state) || !state.isFree(nowMs) || request.failedAt.includes(state)) continue
+    const dueMs = state.down ? Number.MAX_VALUE : state.ejectedUntilMs
+    if (dueMs < bestDueMs) {
+      best = state
+      bestDueMs = dueMs
+    }
+  }
+  return best
+}

@@ -1,0 +1,52 @@
+import { describe, expect, test } from 'vitest'
+import type { ErrorCode } from './errors.ts'
+import type { FailureKind } from './failure.ts'
+import { Desk, endpointOf } from './testing.ts'
+
+const codes: readonly (readonly [FailureKind, ErrorCode])[] = [
+  ['unreachable', 'unavailable'],
+  ['reset', 'upstream_error'],
+  ['timed-out', 'upstream_timeout'],
+  ['overloaded', 'overloaded'],
+  ['server-error', 'upstream_error'],
+  ['unauthorized', 'upstream_unauthorized'],
+  ['missing-model', 'upstream_error'],
+  ['broken', 'upstream_invalid_answer'],
+]
+
+describe('a refusal', () => {
+  test.each(codes)('after a last try that was %s says %s', (kind, code) => {
+    const desk = new Desk([endpointOf('a')], 'interactive', { attemptsMax: 1 })
+    desk.arrive()
+    desk.fail(desk.attempt.id, kind)
+    expect(desk.rejections).toMatchObject([{ code, attempts: 1, failure: { kind } }])
+  })
+
+  test('says unavailable, and to come back soon, where every place that may serve it is out', () => {
+    const desk = new Desk([endpointOf('a'), endpointOf('b')])
+    desk.eject('a')
+    desk.arrive({ eligible: desk.word('a') })
+    desk.fail(desk.attempt.id, 'server-error')
+    expect(desk.rejections).toMatchObject([{ code: 'unavailable', retryAfterMs: 5_000 }])
+  })
+
+  test('says how long the vendor wants to be left alone, where that is what keeps it waiting', () => {
+    const desk = new Desk([endpointOf('a')])
+    desk.arrive({ waitMsMax: 1_000 })
+    desk.fail(desk.attempt.id, { kind: 'rate-limited', retryAfterMs: 90_000 })
+    expect(desk.rejections).toMatchObject([{ code: 'overloaded', retryAfterMs: 90_000 }])
+  })
+
+  test('of a long line says when a place is likely', () => {
+    const desk = new Desk([endpointOf('a')], 'interactive', { queueLengthMax: 7 })
+    for (let n = 0; n < 9; n++) desk.arrive()
+    // Eight stand before the next, five seconds each until it is known better.
+    expect(desk.rejections).toMatchObject([{ code: 'overloaded', retryAfterMs: 40_000 }])
+  })
+
+  test('for want of a place that may serve says no more', () => {
+    const desk = new Desk([endpointOf('a')])
+    desk.arrive({ eligible: desk.word('nowhere') })
+    expect(desk.rejections).toEqual([{ id: 'req_1', code: 'no_eligible_endpoint', attempts: 0 }])
+  })
+})
