@@ -90,7 +90,7 @@ describe('many streams', () => {
         }
       }
       // The heap grows to its working size first.
-      await leave(3_000)
+      await leave(1_500)
       const before = { bytes: residentBytes(gateway.pid), descriptors: openDescriptors(gateway.pid) }
       await leave(600)
       await until(() => openDescriptors(gateway.pid) <= before.descriptors + 16, 'descriptors are left open')

@@ -55,7 +55,7 @@ test('what is no HTTP gets its envelope', async () => {
   await client.closed
 })
 
-test.each(['', 'GET /livez HTTP/1.1\r\nHost: gateway\r\n\r\n', '\x16\x03\x01\x02\x00\x01'])(
+test.concurrent.each(['', 'GET /livez HTTP/1.1\r\nHost: gateway\r\n\r\n', '\x16\x03\x01\x02\x00\x01'])(
   'a client that does not shake hands (%j) is closed',
   async (bytes) => {
     const client = await RawClient.open(gateway.port)
