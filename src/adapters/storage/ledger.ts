@@ -1,20 +1,17 @@
 import type { DatabaseSync, SQLInputValue, StatementSync } from 'node:sqlite'
 import { Calendar } from '../../core/calendar.ts'
-import type { TokenCount } from '../../core/request.ts'
-import { attemptCostNanoUsd, type SettleState, type TokenSource } from './journal-record.ts'
+import {
+  attemptColumns,
+  attemptRow,
+  openRow,
+  type RequestTableRow,
+  refusedRow,
+  requestColumns,
+  settledRow,
+  usageRow,
+} from './ledger-rows.ts'
 import type { Ended, OpenRequest } from './open-requests.ts'
 import type { AccountBalance, Ledger, UsageQuery, UsageRow, UsageSum } from './storage.ts'
-
-const requestColumns =
-  'id, seq, wall_ms, tenant, key_id, plan, model, operation, stream, state, source, input_tokens, cached_input_tokens, output_tokens, nano_usd, attempts, endpoint, sub_processor, country, status, code, first_byte_ms, duration_ms, policy_version, register_version, price_version, hold_nano_usd'
-const attemptColumns =
-  'id, n, seq, wall_ms, endpoint, sub_processor, country, upstream_model, failure, status, input_tokens, cached_input_tokens, output_tokens, nano_usd'
-
-/** A row that is there already stays as it is: what the journal says twice is written once. */
-function insert(table: string, columns: string, key: string): string {
-  const places = columns.split(',').map(() => '?')
-  return `insert into ${table} (${columns}) values (${places}) on conflict (${key}) do nothing`
-}
 
 const pageRows = 1_000
 
@@ -117,7 +114,7 @@ export class SqliteLedger implements Ledger {
 
   request(id: string): UsageRow | undefined {
     const row = this.#database.prepare('select * from requests where id = ?').get(id)
-    if (row !== undefined) return usageRow(row as unknown as RequestRow)
+    if (row !== undefined) return usageRow(row as unknown as RequestTableRow)
     const open = this.#open().get(id)
     return open === undefined ? undefined : openRow(open)
   }
@@ -127,7 +124,7 @@ export class SqliteLedger implements Ledger {
       `select * from requests ${tenant === undefined ? '' : 'where tenant = ?'} order by id`,
     )
     for (const row of statement.iterate(...(tenant === undefined ? [] : [tenant])))
-      yield usageRow(row as unknown as RequestRow)
+      yield usageRow(row as unknown as RequestTableRow)
     for (const open of this.#open().values())
       if (tenant === undefined || open.admit.tenant === tenant) yield openRow(open)
   }
@@ -138,7 +135,7 @@ export class SqliteLedger implements Ledger {
         `select * from requests where id > ? ${tenant === undefined ? '' : 'and tenant = ?'} order by id limit ${pageRows}`,
       )
       .all(afterId, ...(tenant === undefined ? [] : [tenant]))
-    const rows = found.map((row) => usageRow(row as unknown as RequestRow))
+    const rows = found.map((row) => usageRow(row as unknown as RequestTableRow))
     if (rows.length === pageRows) return { rows, next: rows.at(-1)?.id ?? null }
     const open = [...this.#open().values()].filter(({ admit }) => tenant === undefined || admit.tenant === tenant)
     return { rows: [...rows, ...open.map(openRow)], next: null }
@@ -160,94 +157,13 @@ export class SqliteLedger implements Ledger {
     return new Map(rows.map((row) => [String(row['id']), Number(row['spent'])]))
   }
 
-  #writeSettled({ request: { seq, admit, attempts }, settle }: Ended & { kind: 'settled' }, spending: Spending): void {
-    const answered = attempts.find(({ record }) => record.n === settle.n)?.record
-    const { tokens } = settle
-    const { changes } = this.#statements.request.run(
-      admit.id,
-      seq,
-      admit.wallMs,
-      admit.tenant,
-      admit.keyId,
-      admit.plan,
-      admit.model,
-      admit.operation,
-      admit.stream ? 1 : 0,
-      settle.state,
-      settle.source,
-      tokens.input,
-      tokens.cachedInput,
-      tokens.output,
-      settle.nanoUsd,
-      attempts.length,
-      answered?.endpoint ?? null,
-      answered?.subProcessor ?? null,
-      answered?.country ?? null,
-      settle.status,
-      settle.code,
-      settle.firstByteMs,
-      settle.durationMs,
-      admit.policyVersion,
-      admit.registerVersion,
-      admit.priceVersion,
-      admit.holdNanoUsd,
-    )
+  #writeSettled({ request, settle }: Ended & { kind: 'settled' }, spending: Spending): void {
+    const { admit } = request
+    const { changes } = this.#statements.request.run(...settledRow(request, settle))
     // A row that was there before has been counted.
     if (changes > 0) spending.add(this.#calendar.monthOf(admit.wallMs), admit.tenant, admit.keyId, settle.nanoUsd)
-    for (const { record, outcome } of attempts) {
-      const billed: TokenCount | null =
-        record.n === settle.n && outcome === undefined ? tokens : (outcome?.tokens ?? null)
-      this.#statements.attempt.run(
-        record.id,
-        record.n,
-        seq,
-        record.wallMs,
-        record.endpoint,
-        record.subProcessor,
-        record.country,
-        record.upstreamModel,
-        outcome?.failure ?? null,
-        outcome?.status ?? null,
-        billed?.input ?? null,
-        billed?.cachedInput ?? null,
-        billed?.output ?? null,
-        billed === null || record.prices === null ? null : attemptCostNanoUsd(billed, record.prices),
-      )
-    }
+    for (const attempt of request.attempts) this.#statements.attempt.run(...attemptRow(request.seq, attempt, settle))
   }
-}
-
-function refusedRow({ seq, refuse }: Ended & { kind: 'refused' }): SQLInputValue[] {
-  const { id, wallMs, tenant, keyId, model, status, code } = refuse
-  return [
-    id,
-    seq,
-    wallMs,
-    tenant,
-    keyId,
-    '',
-    model,
-    '',
-    0,
-    'refused',
-    null,
-    0,
-    0,
-    0,
-    0,
-    0,
-    null,
-    null,
-    null,
-    status,
-    code,
-    null,
-    null,
-    0,
-    0,
-    '',
-    0,
-  ]
 }
 
 /** What the requests of one transaction cost, by month, tenant and key. */
@@ -265,6 +181,12 @@ class Spending {
     if (sum === undefined) this.#sums.set(name, { month, tenant, keyId, nanoUsd })
     else sum.nanoUsd += nanoUsd
   }
+}
+
+/** A row that is there already stays as it is: what the journal says twice is written once. */
+function insert(table: string, columns: string, key: string): string {
+  const places = columns.split(',').map(() => '?')
+  return `insert into ${table} (${columns}) values (${places}) on conflict (${key}) do nothing`
 }
 
 interface Statements {
@@ -287,71 +209,4 @@ function prepared(database: DatabaseSync): Statements {
 
 function cursorOf(database: DatabaseSync): number {
   return (database.prepare("select seq from progress where name = 'cursor'").get() as { seq: number }).seq
-}
-
-interface RequestRow {
-  readonly id: string
-  readonly wall_ms: number
-  readonly tenant: string
-  readonly key_id: string
-  readonly model: string
-  readonly state: SettleState | 'refused'
-  readonly source: TokenSource | null
-  readonly input_tokens: number
-  readonly cached_input_tokens: number
-  readonly output_tokens: number
-  readonly nano_usd: number
-  readonly attempts: number
-  readonly endpoint: string | null
-  readonly sub_processor: string | null
-  readonly country: string | null
-  readonly status: number
-  readonly code: string | null
-}
-
-function usageRow(row: RequestRow): UsageRow {
-  return {
-    id: row.id,
-    wallMs: row.wall_ms,
-    tenant: row.tenant,
-    keyId: row.key_id,
-    model: row.model,
-    state: row.state,
-    source: row.source,
-    estimated: row.source !== null && row.source !== 'upstream',
-    inputTokens: row.input_tokens,
-    cachedInputTokens: row.cached_input_tokens,
-    outputTokens: row.output_tokens,
-    nanoUsd: row.nano_usd,
-    attempts: row.attempts,
-    endpoint: row.endpoint,
-    subProcessor: row.sub_processor,
-    country: row.country,
-    status: row.status,
-    code: row.code,
-  }
-}
-
-function openRow({ admit, attempts }: OpenRequest): UsageRow {
-  const last = attempts.at(-1)?.record
-  return {
-    id: admit.id,
-    wallMs: admit.wallMs,
-    tenant: admit.tenant,
-    keyId: admit.keyId,
-    model: admit.model,
-    state: 'open',
-    source: null,
-    estimated: false,
-    inputTokens: 0,
-    cachedInputTokens: 0,
-    outputTokens: 0,
-    nanoUsd: 0,
-    attempts: attempts.length,
-    endpoint: last?.endpoint ?? null,
-    subProcessor: last?.subProcessor ?? null,
-    country: last?.country ?? null,
-    status: 0,
-    code: null,
-  }
 }

@@ -4,7 +4,7 @@ import type { JournalRecord } from './journal-record.ts'
 type Admit = JournalRecord & { kind: 'admit' }
 type AttemptRecord = JournalRecord & { kind: 'attempt' }
 type Outcome = JournalRecord & { kind: 'outcome' }
-type Settle = JournalRecord & { kind: 'settle' }
+export type Settle = JournalRecord & { kind: 'settle' }
 type Refuse = JournalRecord & { kind: 'refuse' }
 
 export interface JournaledAttempt {

@@ -2,13 +2,10 @@ import { copyFileSync, existsSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import fc from 'fast-check'
 import { expect, test } from 'vitest'
-import { openStorage } from './open-storage.ts'
 import type { Storage } from './storage.ts'
-import { admitRecord, attemptRecord, MortalDisk, settleRecord, temporaryDir } from './testing.ts'
+import { admitRecord, attemptRecord, MortalDisk, openTestStorage, settleRecord, temporaryDir } from './testing.ts'
 
-const clock = { nowMs: () => 0, wallMs: () => 1_700_000_001_000 }
-const open = (dataDir: string, disk: MortalDisk) =>
-  openStorage({ dataDir, segmentBytesMax: 65_536, retentionDays: 35, clock, onFatal: () => {}, disk })
+const open = (dataDir: string, disk: MortalDisk) => openTestStorage(dataDir, { disk })
 const rowsOf = (storage: Storage) => new Map([...storage.ledger.rows()].map((row) => [row.id, row]))
 
 /** What the disk has promised to keep of one request. */

@@ -4,22 +4,13 @@ import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import type { JournalRecord } from './journal-record.ts'
-import { openStorage } from './open-storage.ts'
 import type { Storage } from './storage.ts'
-import { admitRecord, attemptRecord, plainDisk, settleRecord, temporaryDir } from './testing.ts'
+import { admitRecord, appendTo, attemptRecord, openTestStorage, settleRecord, temporaryDir } from './testing.ts'
 
 let place: ReturnType<typeof temporaryDir>
 let storage: Storage
-const clock = { nowMs: () => 0, wallMs: () => 1_700_000_001_000 }
 const open = async () => {
-  storage = await openStorage({
-    dataDir: place.dir,
-    segmentBytesMax: 65_536,
-    retentionDays: 35,
-    clock,
-    onFatal: () => {},
-    disk: plainDisk,
-  })
+  storage = await openTestStorage(place.dir)
 }
 beforeEach(async () => {
   place = temporaryDir()
@@ -30,10 +21,7 @@ afterEach(async () => {
   place.remove()
 })
 
-const append = (...records: JournalRecord[]) =>
-  new Promise<void>((resolve, reject) =>
-    storage.journal.append(records, (error) => (error ? reject(error) : resolve())),
-  )
+const append = (...records: JournalRecord[]) => appendTo(storage, ...records)
 const segments = () =>
   readdirSync(path.join(place.dir, 'journal'))
     .filter((name) => name.endsWith('.ndjson'))

@@ -3,11 +3,30 @@ import { tmpdir } from 'node:os'
 import path from 'node:path'
 import { type Disk, type DiskFile, realDisk } from './disk.ts'
 import type { JournalRecord } from './journal-record.ts'
+import { openStorage, type StorageOptions } from './open-storage.ts'
+import type { Storage } from './storage.ts'
+
+/** A second after the records below. */
+export const testWallMs = 1_700_000_001_000
 
 /** A directory of its own for one test. */
 export function temporaryDir(): { readonly dir: string; remove(): void } {
   const dir = mkdtempSync(path.join(tmpdir(), 'spillway-storage-'))
   return { dir, remove: () => rmSync(dir, { recursive: true, force: true }) }
+}
+
+/** A storage of a test: small segments, no ballast, a clock that stands still. */
+export function openTestStorage(dataDir: string, options: Partial<StorageOptions> = {}): Promise<Storage> {
+  const clock = { nowMs: () => 0, wallMs: () => testWallMs }
+  const common = { segmentBytesMax: 65_536, retentionDays: 35, clock, onFatal: () => {}, disk: plainDisk }
+  return openStorage({ dataDir, ...common, ...options })
+}
+
+/** Resolves once they are on the disk. */
+export function appendTo(storage: Storage, ...records: JournalRecord[]): Promise<void> {
+  return new Promise((resolve, reject) =>
+    storage.journal.append(records, (error) => (error === undefined ? resolve() : reject(error))),
+  )
 }
 
 /** The real disk without the ballast, which would make every test write 64 MiB. */
