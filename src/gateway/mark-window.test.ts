@@ -14,22 +14,31 @@ describe('the mark window', () => {
         let durable = windowTokens
         let counted = 0
         let delivered = 0
-        const window = new MarkWindow((outputTokens) => asked.push(outputTokens))
+        const window = new MarkWindow((outputTokens) => {
+          asked.push(outputTokens)
+          // A crash may come when the mark is on disk and nothing more was delivered. A piece larger than the window
+          // is delivered as a whole.
+          expect(outputTokens).toBeLessThanOrEqual(Math.max(delivered + windowTokens, counted))
+        })
         const sync = () => {
-          for (const outputTokens of asked.splice(0)) {
-            durable = outputTokens
-            window.written(outputTokens)
-          }
+          const outputTokens = asked.shift()
+          if (outputTokens === undefined) return
+          durable = outputTokens
+          // The host writes what it held as soon as it is covered.
+          if (window.written(outputTokens)) delivered = counted
+          expect(delivered).toBeLessThanOrEqual(durable)
         }
         for (const { tokens, syncs } of all) {
           counted += tokens
           if (window.covers(counted)) delivered = counted
           expect(delivered).toBeLessThanOrEqual(durable)
           if (syncs) sync()
+          // Nothing comes while something waits.
+          while (delivered < counted) {
+            expect(asked.length).toBeGreaterThan(0)
+            sync()
+          }
         }
-        sync()
-        // The host writes what it held as soon as the mark is on disk.
-        expect(durable - counted).toBeLessThanOrEqual(windowTokens)
       }),
     )
   })

@@ -440,8 +440,7 @@ export class Relay implements Dispatchable, AnswerSink {
         this.giveUp('storage_unavailable', 'the answer could not be recorded any further')
         return
       }
-      this.#marks.written(outputTokens)
-      if (this.#held.length === 0) return
+      if (!this.#marks.written(outputTokens) || this.#held.length === 0) return
       if (this.#request.exchange.write(this.#takeHeld())) current.exchange?.resume()
     })
   }
