@@ -8,7 +8,7 @@ import { seededRandom } from '../core/random.ts'
 import { Gateway } from '../gateway/gateway.ts'
 import { systemClock } from './clock.ts'
 import { loadConfig } from './config-source.ts'
-import { openEventLog } from './event-log.ts'
+import { openEventLog } from './event-log/writer.ts'
 import { openHostLog } from './host-log.ts'
 import { openLog } from './log.ts'
 import { ProviderSet } from './providers.ts'
@@ -95,7 +95,7 @@ async function build(options: HostOptions, parts: AsyncDisposableStack): Promise
   const telemetry = await openTelemetry(config, env, log?.logger, say)
   parts.defer(() => telemetry.close())
   const seed = (systemClock.wallMs() & 0x7fffffff) >>> 0
-  const eventLog = config.eventLog === undefined ? undefined : openEventLog(config.eventLog, seed, say)
+  const eventLog = config.eventLog === undefined ? undefined : openEventLog(config.eventLog, seed, config.limits, say)
   if (eventLog !== undefined) parts.defer(() => eventLog.close())
   const gateway = await Gateway.start({
     config,

@@ -15,9 +15,12 @@ export interface Dispatchable {
   aborted(): void
 }
 
-/** Where every event goes that the scheduler saw, for `spillway replay-decisions`. */
+/** Where every event goes that the scheduler saw, and what it said, for `spillway replay-decisions`. */
 export interface EventLog {
+  /** Before the scheduler has it: one that it cannot take is the one to look for. */
   event(event: SchedulerEvent, nowMs: number): void
+  /** What it said to the last event. */
+  said(actions: readonly Action[]): void
 }
 
 /**
@@ -93,7 +96,9 @@ export class Dispatcher {
     if (event.kind === 'attempt-completed' || event.kind === 'attempt-failed' || event.kind === 'attempt-refused') {
       this.#attempts.delete(event.attemptId)
     }
-    for (const action of this.#scheduler.handle(event, nowMs)) this.#perform(action)
+    const actions = this.#scheduler.handle(event, nowMs)
+    this.#log?.said(actions)
+    for (const action of actions) this.#perform(action)
   }
 
   #perform(action: Action): void {

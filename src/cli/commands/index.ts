@@ -4,10 +4,23 @@ import { command as demo } from './demo.ts'
 import { command as doctor } from './doctor.ts'
 import { command as keys } from './keys.ts'
 import { command as replay } from './replay.ts'
+import { command as replayDecisions } from './replay-decisions.ts'
 import { command as simulate } from './simulate.ts'
 import { command as start } from './start.ts'
 import { command as tenants } from './tenants.ts'
 import { command as up } from './up.ts'
 import { command as usage } from './usage.ts'
 
-export const commands: readonly Command[] = [up, start, config, doctor, keys, tenants, usage, replay, simulate, demo]
+export const commands: readonly Command[] = [
+  up,
+  start,
+  config,
+  doctor,
+  keys,
+  tenants,
+  usage,
+  replay,
+  replayDecisions,
+  simulate,
+  demo,
+]
