@@ -137,6 +137,9 @@ describe.skipIf(!canMount)('a full disk (needs root and leave to mount a tmpfs)'
     const { id, whole, tokens } = await seen
     expect(whole).toBe(false)
     expect(await ended).toBe(0)
+    disk.fill()
+    const refused = await running.cli('up')
+    expect([refused.code, refused.err]).toEqual([1, expect.stringContaining('is full; make room, then start again')])
     disk.makeRoom()
     await running.run()
     const row = (await exportedRows(running)).get(id as string)

@@ -37,8 +37,15 @@ export async function openStorage(options: StorageOptions): Promise<Storage> {
     return await open(options, parts)
   } catch (error) {
     await parts.disposeAsync()
+    if (isFull(error)) throw new Error(`the disk of ${options.dataDir} is full; make room, then start again`)
     throw error
   }
+}
+
+/** Of the system, or SQLITE_FULL. */
+function isFull(error: unknown): boolean {
+  const { code, errcode } = error as { code?: string; errcode?: number }
+  return code === 'ENOSPC' || code === 'EDQUOT' || errcode === 13
 }
 
 /** `parts` gets whatever must be closed, in the order of opening. */

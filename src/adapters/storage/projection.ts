@@ -127,6 +127,8 @@ export class Projection {
 
   /** Removes segments that are older than `olderThanMs` and wholly in the ledger, safe from a power cut there. */
   removeOld(olderThanMs: number, wallMs: number): void {
+    // They are being read.
+    if (this.#paused) return
     const segments = listSegments(this.#dir)
     for (let index = 0; index + 1 < segments.length; index++) {
       const segment = segments[index] as Segment

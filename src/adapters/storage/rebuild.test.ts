@@ -2,7 +2,7 @@ import { createHash } from 'node:crypto'
 import { existsSync, readdirSync, rmSync } from 'node:fs'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
 import type { JournalRecord } from './journal-record.ts'
 import type { Storage } from './storage.ts'
 import { admitRecord, appendTo, attemptRecord, openTestStorage, settleRecord, temporaryDir } from './testing.ts'
@@ -113,6 +113,25 @@ describe('a ledger that is made again from the journal', () => {
     const before = hashOfRows()
     await storage.rebuild()
     expect(hashOfRows()).toBe(before)
+  })
+
+  test('is made from segments that stay until it is whole, however old they are', async () => {
+    vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
+    try {
+      await storage.close()
+      storage = await openTestStorage(place.dir, { retentionDays: 0, clock: { nowMs: () => 0, wallMs: Date.now } })
+      await live(300)
+      const before = hashOfRows()
+      const rebuilding = storage.rebuild()
+      vi.advanceTimersByTime(60_000)
+      await rebuilding
+      expect(hashOfRows()).toBe(before)
+      expect(segments().length).toBeGreaterThan(2)
+      vi.advanceTimersByTime(60_000)
+      expect(segments().length).toBeLessThanOrEqual(2)
+    } finally {
+      vi.useRealTimers()
+    }
   })
 
   test('is made once at a time, and leaves nothing beside it', async () => {

@@ -33,8 +33,8 @@ export interface SegmentEnd {
   readonly isDamaged: boolean
 }
 
-/** What is read of a file, and handed on, at once: about a millisecond of work. */
-const pieceBytes = 1024 * 1024
+/** What is read of a file, and handed on, at once: about two milliseconds of work. */
+const pieceBytes = 256 * 1024
 const lineFeed = 0x0a
 
 export function segmentFile(dir: string, firstSeq: number): string {
@@ -64,9 +64,9 @@ export function* readSegment({ file, firstSeq }: Segment, fromSeq = 0): Generato
     let seq = firstSeq - 1
     let entries: JournalEntry[] = []
     for (const line of linesOf(fd, size, at)) {
-      const lineCrcNow = checkLine(line, crc)
-      if (lineCrcNow === undefined || lineSeq(line) !== seq + 1) break
-      crc = lineCrcNow
+      const checked = checkLine(line, crc)
+      if (checked === undefined || lineSeq(line) !== seq + 1) break
+      crc = checked
       seq++
       at += line.length + 1
       if (seq >= fromSeq) entries.push(decodeLine(line))
