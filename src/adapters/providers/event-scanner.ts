@@ -1,4 +1,4 @@
-import { GrowingBytes } from './growing-bytes.ts'
+import { GrowingBytes } from '../http1/growing-bytes.ts'
 
 const lineFeed = 0x0a
 const carriageReturn = 0x0d

@@ -1,3 +1,4 @@
+import { isFieldValue } from '../http1/fields.ts'
 import { AnswerParser, type ParsedHead, type ParserSink } from './answer-parser.ts'
 import type { Connection, ConnectionUser } from './connection.ts'
 import { type ConnectionOptions, Connections } from './connections.ts'
@@ -158,13 +159,11 @@ function headOf({ method, path, headers, body }: HttpCall, authority: string): s
   let head = `${method} ${path} HTTP/1.1\r\nhost: ${authority}\r\nconnection: keep-alive\r\n`
   for (let i = 0; i < headers.length; i += 2) {
     const value = headers[i + 1] as string
-    if (!headerText.test(value)) return undefined
+    if (!isFieldValue(value)) return undefined
     head += `${headers[i]}: ${value}\r\n`
   }
   return body === undefined ? `${head}\r\n` : `${head}content-length: ${body.length}\r\n\r\n`
 }
-
-const headerText = /^[\t\x20-\x7e\x80-\xff]*$/
 
 function failureWith(code: string, message: string): NodeJS.ErrnoException {
   return Object.assign(new Error(message), { code })
