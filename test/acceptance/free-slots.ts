@@ -29,7 +29,10 @@ export class FreeSlots {
   readonly #newsMs: number
   readonly #timelines: readonly Timeline[]
 
-  /** `newsMs`: so long a slot must have been free before a request failed; sooner nobody could have known. */
+  /**
+   * `newsMs`: what it takes for news to get about. So long a slot must have been free before a request failed, since
+   * sooner nobody could have known; and so long before its request came a slot was taken, since it was on its way.
+   */
   constructor(
     places: readonly Place[],
     served: readonly ServedRequest[],
@@ -39,7 +42,10 @@ export class FreeSlots {
     this.#newsMs = newsMs
     this.#timelines = places.map((place) => ({
       place,
-      inUse: slotsInUse(served.filter((line) => isAt(place, line))),
+      inUse: slotsInUse(
+        served.filter((line) => isAt(place, line)),
+        newsMs,
+      ),
       canServe: faults
         .filter((change) => isAt(place, change))
         .sort((a, b) => a.atMs - b.atMs)
@@ -64,11 +70,11 @@ function isAt(place: Place, line: { readonly cloud: string; readonly country: st
 }
 
 /** What was rejected, reset on arrival or met with silence never held a slot. */
-function slotsInUse(served: readonly ServedRequest[]): Step<number>[] {
+function slotsInUse(served: readonly ServedRequest[], newsMs: number): Step<number>[] {
   const changes = served
     .filter(({ status }) => status === 200)
     .flatMap(({ startMs, endMs }) => [
-      { atMs: startMs, by: 1 },
+      { atMs: startMs - newsMs, by: 1 },
       { atMs: endMs, by: -1 },
     ])
     .sort((a, b) => a.atMs - b.atMs || a.by - b.by)

@@ -201,6 +201,14 @@ describe('a free slot', () => {
     expect(kinds(refused({ faults: [down, back] }))).not.toContain('failed-with-room')
   })
 
+  test('is not one for which a request was on its way', () => {
+    const next = served({ requestId: 'req_2', startMs: failedMs + 25, endMs: failedMs + 500 })
+    const forged = refused({ faults: [], served: [next] })
+    expect(kinds(forged)).not.toContain('failed-with-room')
+    const later = { ...next, startMs: failedMs + 75 }
+    expect(kinds({ ...forged, served: [later] })).toContain('failed-with-room')
+  })
+
   test('must have been free for as long as news took that day', () => {
     // Ninety-nine answers that came at once and two that came late, by clients' word against the clouds'.
     const day = (lateMs: number): Partial<Books> => ({

@@ -29,8 +29,9 @@ ${books.results.length} requests of ${books.tenants.length} tenants to ${slots} 
 
 ${bar.map(({ what, holds, seen }) => `${holds ? 'PASS' : 'FAIL'}  ${what}\n      ${seen}\n`).join('')}
 A place has a free slot while, by its own log, it is not down, resetting, silent or refusing and fewer requests hold its
-slots than it has; a slow one counts. It must have been so for ${joined.newsMs} ms before the client saw the failure: within
-so long of its end at the cloud, 99 of 100 whole answers had ended at their clients.
+slots than it has; a slow one counts. It must have been so for ${joined.newsMs} ms before the client saw the failure, and no
+request may have been on its way there that came within as long: that is how long news took from cloud to client, by
+their own clocks, for 99 of 100 whole answers of this run.
 
 ${[...figures.map(([name, figure]) => name.padEnd(36) + figure), ...violationLines(joined)].join('\n')}
 `
