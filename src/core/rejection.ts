@@ -19,7 +19,7 @@ export function rejectionOf(request: OpenRequest, reason: RejectionReason, nowMs
   const failure = lastFailure === undefined ? {} : { failure: lastFailure }
   if (eligible.indices.length === 0) return { code: 'no_eligible_endpoint', ...failure, attempts }
   const places = model.fleet.fits(eligible) ? [...eligible.indices].map((index) => model.fleet.at(index)) : []
-  const code = codeOf(lastFailure, reason, places)
+  const code = codeOf(request, reason, places)
   const waitMs = model.expectedWaitMs(eligible, priority, nowMs)
   if (code === 'unavailable') return { code, ...failure, retryAfterMs: clamp(Math.min(waitMs, returnMs)), attempts }
   if (code === 'overloaded' || code === 'queue_timeout') {
@@ -28,18 +28,17 @@ export function rejectionOf(request: OpenRequest, reason: RejectionReason, nowMs
   return { code, ...failure, attempts }
 }
 
-function codeOf(
-  lastFailure: Failure | undefined,
-  reason: RejectionReason,
-  places: readonly EndpointState[],
-): ErrorCode {
+function codeOf(request: OpenRequest, reason: RejectionReason, places: readonly EndpointState[]): ErrorCode {
+  const { lastFailure, waiting } = request
   if (reason === 'overloaded') return 'overloaded'
   const anyOpen = places.some(({ isOpen }) => isOpen)
   if (lastFailure === undefined)
     return anyOpen ? (reason === 'deadline' ? 'queue_timeout' : 'overloaded') : 'unavailable'
   const code = failureCodes[lastFailure.kind]
   const transient = code === 'upstream_error' || code === 'upstream_timeout'
-  return transient && !anyOpen ? 'unavailable' : code
+  if (transient && !anyOpen) return 'unavailable'
+  // The failed try was not the end of it: there was another place, and it did not become free.
+  return transient && waiting ? 'queue_timeout' : code
 }
 
 const failureCodes: Readonly<Record<Failure['kind'], ErrorCode>> = {
