@@ -1,5 +1,6 @@
 import { isIP, connect as openTcp, type Socket } from 'node:net'
 import { connect as openTls } from 'node:tls'
+import { hostResolver } from './host-resolver.ts'
 
 /** Who a connection carries bytes for at the moment. */
 export interface ConnectionUser {
@@ -121,6 +122,7 @@ function open({ host, port, tls, tlsSession }: Target, take: (bytes: Buffer) => 
   const options = {
     host,
     port,
+    lookup: hostResolver.lookup,
     noDelay: true,
     keepAlive: true,
     keepAliveInitialDelay: 60_000,
