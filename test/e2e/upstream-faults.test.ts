@@ -1,3 +1,4 @@
+import { existsSync, readFileSync } from 'node:fs'
 import { request } from 'node:http'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import { FakeVendor, type ScriptedExchange, type SeenRequest } from './fake-vendor.ts'
@@ -324,6 +325,49 @@ describe('a vendor', alone, () => {
     expect(gb.chats.length).toBeLessThanOrEqual(5 + 16)
     const rows = await exportedRows(gateway)
     for (const { id } of streams) expect(rows.get(id as string)).toMatchObject({ state: 'ok', outputTokens: 3 })
+  })
+})
+
+describe('a vendor that sends without end', alone, () => {
+  afterEach(stop)
+
+  const processes = '/proc'
+  test.skipIf(!existsSync(processes))('costs no more memory than one answer may have (read from /proc)', async () => {
+    await start()
+    const residentBytes = () =>
+      1024 * Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`${processes}/${gateway.pid}/status`, 'utf8'))?.[1])
+    bothDo(({ response }) => response.writeHead(200, jsonHead).end(answerOf('ok')))
+    await load(200, 4, () => ask({}))
+    const beforeBytes = residentBytes()
+    const endless =
+      (head: Record<string, string>, first: string, piece: string) =>
+      ({ response }: ScriptedExchange) => {
+        response.writeHead(200, head).write(first)
+        const more = () => {
+          for (let written = 0; !response.destroyed && written < 1_000; written++) if (!response.write(piece)) break
+          if (!response.destroyed) setImmediate(more)
+        }
+        more()
+      }
+    const large = 'x'.repeat(65_536)
+    const ways: readonly [stream: boolean, script: (exchange: ScriptedExchange) => void][] = [
+      [false, endless(jsonHead, '{"choices":[],"x":"', large)],
+      [false, endless(jsonHead, '{"choices":[],"x":"', 'x'.repeat(10))],
+      [true, endless(streamHead, 'data: {"choices":[],"x":"', large)],
+      [true, endless(streamHead, ': x\n\n', `: ${'x'.repeat(100)}\n\n`)],
+    ]
+    let peakBytes = 0
+    const watch = setInterval(() => {
+      peakBytes = Math.max(peakBytes, residentBytes())
+    }, 2)
+    for (const [stream, script] of ways) {
+      bothDo(script)
+      const { status, body } = await ask({ stream })
+      expect([status, JSON.parse(body.toString()).error.code]).toEqual([502, 'upstream_invalid_answer'])
+    }
+    clearInterval(watch)
+    // The answer itself, and what a busy process takes anyway.
+    expect(peakBytes - beforeBytes).toBeLessThan((32 + 24) * 1024 * 1024)
   })
 })
 

@@ -23,7 +23,7 @@ export class HeadCollector {
       this.bytes += head.length - cutBytes
       if (cutBytes === 0) {
         this.#cut ??= new GrowingBytes()
-        this.#cut.append(Buffer.from(head))
+        this.#cut.append(head)
       }
       this.text = ''
       return -1

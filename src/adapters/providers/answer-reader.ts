@@ -65,7 +65,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
   #headers: (readonly [string, string])[] = []
   #headTold = false
   /** Of a whole answer: what came so far. Of a stream: comments that came before its first event. */
-  readonly #body = new GrowingBytes()
+  readonly #body: GrowingBytes
   #drainedBytes = 0
   /** Where in `#held` what was not handed on yet begins and ends; `#from` is -1 where nothing waits. */
   #held: Buffer | undefined
@@ -81,6 +81,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
 
   constructor(options: ReaderOptions) {
     this.#options = options
+    this.#body = new GrowingBytes(options.call.stream ? asideBytesMax : options.limits.answerBytesMax)
     this.#scanner = new EventScanner(
       (kind, bytes, start, end) => this.#onEvent(kind, bytes, start, end),
       Math.min(eventBytesMax, options.limits.answerBytesMax),
@@ -108,6 +109,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
   // ---- the caller's side ----------------------------------------------------------------------------------------
 
   abort(): void {
+    if (this.#mode === 'json') this.#body.free()
     this.#mode = 'over'
     this.#aborted = true
     this.#close()
@@ -159,9 +161,9 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
       case 'json':
       case 'refused': {
         this.silentMs = 0
-        this.#body.append(chunk)
         const bytesMax = this.#mode === 'json' ? this.#options.limits.answerBytesMax : refusalBytesMax
-        if (this.#body.length > bytesMax) this.#broken()
+        if (this.#body.length + chunk.length > bytesMax) this.#broken()
+        else this.#body.append(chunk)
         return true
       }
       default:
@@ -196,7 +198,9 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
 
   // ---- streams --------------------------------------------------------------------------------------------------
 
-  #onStreamData(chunk: Buffer): boolean {
+  #onStreamData(read: Buffer): boolean {
+    // A copy, which is handed on: the memory it was read into is read into again.
+    const chunk = Buffer.from(read)
     if (this.#headTold) this.silentMs = 0
     this.#goOn = true
     this.#from = -1
@@ -362,6 +366,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
   /** `drain`: a well-formed answer that is no use: its body is read and thrown away, so that the connection lives. */
   #fail(failure: Failure, drain = false): void {
     if (this.#mode === 'over') return
+    if (this.#mode === 'json') this.#body.free()
     if (drain) this.#over()
     else {
       this.#mode = 'over'

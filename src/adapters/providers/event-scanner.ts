@@ -2,6 +2,8 @@ import { GrowingBytes } from '../http1/growing-bytes.ts'
 
 const lineFeed = 0x0a
 const carriageReturn = 0x0d
+/** What one read brings at most: an event that is too large is seen to be with so much more in hand. */
+const chunkBytesMax = 64 * 1024
 
 /** What an event says about itself, by a look at its bytes. `error`: its `event:` line says so. */
 export type EventKind = 'comment' | 'data' | 'done' | 'error'
@@ -16,14 +18,15 @@ export type OnEvent = (kind: EventKind, bytes: Buffer, start: number, end: numbe
 export class EventScanner {
   readonly #onEvent: OnEvent
   readonly #eventBytesMax: number
-  readonly #rest = new GrowingBytes()
+  readonly #rest: GrowingBytes
 
   constructor(onEvent: OnEvent, eventBytesMax: number) {
     this.#onEvent = onEvent
     this.#eventBytesMax = eventBytesMax
+    this.#rest = new GrowingBytes(eventBytesMax + chunkBytesMax)
   }
 
-  /** Gives false where one event is larger than allowed. */
+  /** Gives false where one event is larger than allowed. The chunk is not to be written over afterwards. */
   push(chunk: Buffer): boolean {
     const restBytes = this.#rest.length
     if (restBytes > 0) this.#rest.append(chunk)
@@ -39,7 +42,7 @@ export class EventScanner {
       from = end
     }
     if (start > 0) this.#rest.clear()
-    if ((start > 0 || restBytes === 0) && start < bytes.length) this.#rest.append(bytes.subarray(start))
+    if ((start > 0 || restBytes === 0) && start < bytes.length) this.#rest.adopt(bytes.subarray(start))
     return this.#rest.length <= this.#eventBytesMax
   }
 

@@ -28,7 +28,7 @@ export function smallRequest(url: URL, call: Omit<HttpCall, 'path'>): Promise<{ 
         },
         onData: (piece) => {
           bytes += piece.length
-          pieces.push(piece)
+          pieces.push(Buffer.from(piece))
           if (bytes > answerBytesMax) giveUp('sends an answer that is too large')
           return true
         },

@@ -38,7 +38,7 @@ function asked(transport: Transport, body?: Buffer, headers: readonly string[] =
       { method: body === undefined ? 'GET' : 'POST', path: '/x', headers, body },
       {
         onHead: () => {},
-        onData: (bytes) => parts.push(bytes) > 0,
+        onData: (bytes) => parts.push(Buffer.from(bytes)) > 0,
         onEnd: () => resolve(Buffer.concat(parts).toString()),
         onError: (error) => resolve(error.code ?? error.message),
       },

@@ -15,7 +15,7 @@ export interface HttpCall {
 /** Receives an answer as it comes, never from inside `send`. `onError` or `onEnd` comes last, and nothing after `abort`. */
 export interface HttpSink {
   onHead(status: number, headers: Readonly<Record<string, string | string[] | undefined>>): void
-  /** False asks for `resume` before more is read. */
+  /** The chunk is good during the call only. False asks for `resume` before more is read. */
   onData(chunk: Buffer): boolean
   onEnd(): void
   onError(error: NodeJS.ErrnoException): void
@@ -122,8 +122,7 @@ class Exchange implements HttpExchange, ConnectionUser, ParserSink {
   }
 
   onBody(bytes: Buffer): void {
-    // A copy: the memory it stands in is read into again.
-    if (!this.#over) this.#goOn = this.#sink.onData(Buffer.from(bytes))
+    if (!this.#over) this.#goOn = this.#sink.onData(bytes)
   }
 
   // ---- ends -----------------------------------------------------------------------------------------------------
