@@ -35,8 +35,8 @@ export interface ReaderOptions {
   /** The vendor leaves thoughts out of its count of the output. */
   readonly thoughtsBeside: boolean
   readonly clock: Clock
-  /** The vendor answers that it does not serve us. */
-  readonly onUnauthorized: (status: number) => void
+  /** The vendor answers that it does not serve us, or not this model: the operator's trouble. */
+  readonly onNotServed: (failure: Failure) => void
 }
 
 export interface AnswerLimits {
@@ -137,7 +137,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
     if (encoding !== 'identity' && encoding !== '') return this.#broken()
     if (status < 200 || status >= 300) {
       const failure = failureOfStatus(status, headers, clock.wallMs())
-      if (failure?.kind === 'unauthorized') this.#options.onUnauthorized(status)
+      if (failure?.kind === 'unauthorized' || failure?.kind === 'missing-model') this.#options.onNotServed(failure)
       if (failure !== undefined) return this.#fail(failure, true)
       this.#mode = 'refused'
       return this.#waitFor(limits.streamIdleMs)

@@ -18,7 +18,7 @@ const config = (baseUrl: string, path: 'deployment' | 'v1' = 'deployment'): Prov
 for (const path of ['deployment', 'v1'] as const) {
   providerContract(
     `Azure by its ${path} path`,
-    (origin, limits) => openProvider(config(origin, path), 'secret', limits, clock),
+    (origin, limits, onProblem) => openProvider(config(origin, path), 'secret', limits, clock, onProblem),
     { header: 'api-key', value: /^secret$/ },
   )
 }

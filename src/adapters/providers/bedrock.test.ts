@@ -26,15 +26,15 @@ const stubIdentity = () => {
 
 providerContract(
   'Bedrock with an API key',
-  (origin, limits) => openProvider(config({ baseUrl: origin }), 'secret', limits, clock),
+  (origin, limits, onProblem) => openProvider(config({ baseUrl: origin }), 'secret', limits, clock, onProblem),
   { header: 'authorization', value: /^Bearer secret$/ },
 )
 
 providerContract(
   'Bedrock with signed requests',
-  (origin, limits) => {
+  (origin, limits, onProblem) => {
     stubIdentity()
-    return openProvider(config({ baseUrl: origin }), undefined, limits, clock)
+    return openProvider(config({ baseUrl: origin }), undefined, limits, clock, onProblem)
   },
   {
     header: 'authorization',
@@ -111,9 +111,13 @@ describe('a signature', () => {
     stubIdentity()
     vi.stubEnv('AWS_SESSION_TOKEN', 'session')
     const credentials = await signingCredentials({ region: 'eu-north-1', service, clock })
-    const url = new URL(`https://host.test:8443${pathname}`)
     const body = '{"model":"é"}'
-    const flat = await credentials.headers({ method: 'POST', url, body: Buffer.from(body) })
+    const flat = await credentials.headers({
+      method: 'POST',
+      origin: 'https://host.test:8443',
+      path: pathname,
+      body: Buffer.from(body),
+    })
     const sent: Record<string, string> = { host: 'host.test:8443', 'content-type': 'application/json' }
     for (let i = 0; i < flat.length; i += 2) sent[flat[i] as string] = flat[i + 1] as string
     const [, names = '', signature] = /SignedHeaders=([^,]+), Signature=(\w+)$/.exec(sent['authorization'] ?? '') ?? []
@@ -126,7 +130,8 @@ describe('a signature', () => {
   test('cannot be had without an identity, which is said in words', async () => {
     for (const name of ['AWS_ACCESS_KEY_ID', 'AWS_SECRET_ACCESS_KEY', 'AWS_PROFILE']) vi.stubEnv(name, undefined)
     const credentials = await signingCredentials({ region: 'eu-north-1', service: 'bedrock', clock })
-    const url = new URL('https://host.test/')
-    await expect(credentials.headers({ method: 'POST', url, body: undefined })).rejects.toThrow(/credentials/i)
+    await expect(
+      credentials.headers({ method: 'POST', origin: 'https://host.test', path: '/', body: undefined }),
+    ).rejects.toThrow(/credentials/i)
   })
 })

@@ -1,7 +1,7 @@
 import { beforeEach, describe, expect, test } from 'vitest'
 import { type Credentials, headerCredentials, type Token, tokenCredentials } from './credentials.ts'
 
-const request = { method: 'POST', url: new URL('http://vendor.test/'), body: undefined } as const
+const request = { method: 'POST', origin: 'http://vendor.test', path: '/', body: undefined } as const
 const hourMs = 3_600_000
 
 describe('a token', () => {

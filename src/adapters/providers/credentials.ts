@@ -4,7 +4,9 @@ import { PatientFetch } from './patient-fetch.ts'
 /** What is asked, for those credentials that sign it. */
 export interface SignedRequest {
   readonly method: 'GET' | 'POST'
-  readonly url: URL
+  readonly origin: string
+  /** With its query, encoded as it is sent. */
+  readonly path: string
   readonly body: Uint8Array | undefined
 }
 

@@ -1,4 +1,5 @@
 import type { Clock } from '../../core/clock.ts'
+import type { Failure } from '../../core/failure.ts'
 import { type AnswerLimits, AnswerReader } from './answer-reader.ts'
 import type { ConnectionOptions } from './connections.ts'
 import { CountCalibration } from './count-calibration.ts'
@@ -33,6 +34,7 @@ export interface OpenAiProviderOptions {
 }
 
 const sameProblemMs = 60_000
+const problemsMax = 100
 const problemCharsMax = 300
 
 const fixedHeaders = ['content-type', 'application/json', 'accept-encoding', 'identity', 'user-agent', 'spillway']
@@ -44,8 +46,7 @@ export class OpenAiProvider implements Provider {
   readonly #transport: Transport
   readonly #watchdog: Watchdog
   readonly #calibrations = new Map<string, CountCalibration>()
-  #problem = ''
-  #toldAtMs = 0
+  readonly #toldAtMs = new Map<string, number>()
 
   constructor(options: OpenAiProviderOptions) {
     const { wire, limits } = options
@@ -66,11 +67,11 @@ export class OpenAiProvider implements Provider {
       calibration: this.#calibrationOf(call.upstreamModel),
       thoughtsBeside,
       clock,
-      onUnauthorized: (status) => this.#unauthorized(status),
+      onNotServed: (failure) => this.#notServed(call, failure),
     })
     const path = wire.path(call.operation, call.upstreamModel)
     const body = call.body.length === 1 ? (call.body[0] as Uint8Array) : Buffer.concat(call.body, call.bodyBytes)
-    const proof = wire.credentials.headers({ method: 'POST', url: new URL(path, wire.origin), body })
+    const proof = wire.credentials.headers({ method: 'POST', origin: wire.origin, path, body })
     if (proof instanceof Promise) {
       proof.then(
         (headers) => this.#dispatch(call, path, headers, body, reader),
@@ -95,7 +96,7 @@ export class OpenAiProvider implements Provider {
     try {
       proof = await withTimeout(
         Promise.resolve(
-          wire.credentials.headers({ method: 'GET', url: new URL(wire.probePath, wire.origin), body: undefined }),
+          wire.credentials.headers({ method: 'GET', origin: wire.origin, path: wire.probePath, body: undefined }),
         ),
         timeoutMs,
       )
@@ -136,9 +137,14 @@ export class OpenAiProvider implements Provider {
     return calibration
   }
 
-  #unauthorized(status: number): void {
-    if (status === 401) this.#options.wire.credentials.refused?.()
-    this.#tell(this.#notTaken(status))
+  #notServed({ operation, upstreamModel }: ProviderCall, { kind, status = 0 }: Failure): void {
+    const { origin, credentials } = this.#options.wire
+    if (status === 401) credentials.refused?.()
+    this.#tell(
+      kind === 'missing-model'
+        ? `${origin} has no ${operation} of ${upstreamModel} (status ${status}); check upstreamModel`
+        : this.#notTaken(status),
+    )
   }
 
   #notTaken(status: number): string {
@@ -150,9 +156,10 @@ export class OpenAiProvider implements Provider {
 
   #tell(problem: string): void {
     const nowMs = this.#options.clock.nowMs()
-    if (problem === this.#problem && nowMs - this.#toldAtMs < sameProblemMs) return
-    this.#problem = problem
-    this.#toldAtMs = nowMs
+    if (nowMs - (this.#toldAtMs.get(problem) ?? Number.NEGATIVE_INFINITY) < sameProblemMs) return
+    // Libraries put times and numbers into what they say: it may be another text each time.
+    if (this.#toldAtMs.size >= problemsMax) this.#toldAtMs.clear()
+    this.#toldAtMs.set(problem, nowMs)
     this.#options.onProblem(problem)
   }
 

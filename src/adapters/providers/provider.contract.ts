@@ -75,7 +75,7 @@ const ok = `HTTP/1.1 200 OK\r\n`
  */
 export function providerContract(
   name: string,
-  open: (origin: string, limits: ContractLimits) => Promise<Provider>,
+  open: (origin: string, limits: ContractLimits, onProblem?: (problem: string) => void) => Promise<Provider>,
   proof: { readonly header: string; readonly value: RegExp },
 ): void {
   describe(name, () => {
@@ -502,6 +502,19 @@ export function providerContract(
         const error = JSON.parse((answer.ending as { body: Buffer }).body.toString()).error
         expect(Object.keys(error).sort()).toEqual(['code', 'message', 'param', 'type'])
         expect(error).toMatchObject({ type: 'invalid_request_error', param: null, code: null, ...expected })
+      })
+
+      test("that is the operator's trouble is told to the operator, the same once a minute", async () => {
+        const problems: string[] = []
+        const other = await open(vendor.origin, limits, (problem) => problems.push(problem))
+        for (const status of [401, 401, 404, 402, 401, 503, 404])
+          await asked(answers(status, jsonHead, '{}'), { upstreamModel: 'big' }, other)
+        expect(problems).toEqual([
+          `${vendor.origin} does not take the credentials (status 401); check the key and what it may do`,
+          `${vendor.origin} has no chat/completions of big (status 404); check upstreamModel`,
+          `${vendor.origin} wants to be paid (status 402); look at the account there`,
+        ])
+        await other.close()
       })
 
       test('a failure whose body never comes is told at once, and its connection closes soon', async () => {

@@ -21,7 +21,8 @@ export async function signingCredentials({ region, service, clock }: SigningOpti
   const identity = new PatientFetch(defaultProvider(), clock)
   const signer = new SignatureV4({ service, region, credentials: () => identity.get(), sha256: Sha256 })
   return {
-    async headers({ method, url, body }) {
+    async headers({ method, origin, path, body }) {
+      const url = new URL(path, origin)
       const signed = await signer.sign(
         {
           method,

@@ -64,7 +64,7 @@ const serviceAccount = (key = keys.privateKey) =>
 
 providerContract(
   'Vertex with a service account',
-  (origin, limits) => openProvider(config({ baseUrl: origin }), serviceAccount(), limits, clock),
+  (origin, limits, onProblem) => openProvider(config({ baseUrl: origin }), serviceAccount(), limits, clock, onProblem),
   { header: 'authorization', value: /^Bearer ya29\.account$/ },
 )
 
