@@ -22,7 +22,7 @@ describe('a command', () => {
   test('is not led astray by what a killed process left', { timeout: 30_000 }, async () => {
     await gateway.end('SIGKILL')
     expect(existsSync(path.join(gateway.dir, 'data/control.json'))).toBe(true)
-    const made = await gateway.cli('keys', 'create', '--tenant', 'acme', '--json')
+    const made = await gateway.command('keys', 'create', '--tenant', 'acme', '--json')
     expect([made.code, made.err]).toEqual([0, ''])
     await gateway.run()
     const { key } = JSON.parse(made.out) as { key: string }
@@ -33,7 +33,7 @@ describe('a command', () => {
     await gateway.end('SIGTERM')
     const starting = gateway.run()
     await until(() => existsSync(path.join(gateway.dir, 'data/owner')))
-    const listed = await Promise.all([1, 2, 3].map(() => gateway.cli('keys', 'list', '--json')))
+    const listed = await Promise.all([1, 2, 3].map(() => gateway.command('keys', 'list', '--json')))
     await starting
     for (const { code, err } of listed) expect([code, err]).toEqual([0, ''])
   })
@@ -45,7 +45,7 @@ describe('a command', () => {
       ['usage', 'request', 'req_0'],
       ['tenants', 'add', 'acme', '--plan', 'enterprise', '--countries', 'any', '--sub-processors', 'any'],
     ]) {
-      const { code, out, err } = await gateway.cli(...words)
+      const { code, out, err } = await gateway.command(...words)
       expect([code, out], err).toEqual([1, ''])
       expect(err).toMatch(/^spillway: [^\n]+\n$/)
     }
@@ -55,7 +55,7 @@ describe('a command', () => {
     await streamChat(gateway.port, { maxTokens: 5 })
     vendor.behaviour = { cutAfter: 3 }
     await streamChat(gateway.port, { maxTokens: 5 })
-    const { out, code } = await gateway.cli('usage', 'accounts', '--json')
+    const { out, code } = await gateway.command('usage', 'accounts', '--json')
     expect(code).toBe(0)
     const accounts = JSON.parse(out) as { account: string; usd: number }[]
     expect(accounts.map(({ account }) => account)).toEqual(['purchases', 'sales', 'tenant/acme', 'vendor/self'])
@@ -69,7 +69,7 @@ describe('a command', () => {
     mkdirSync(path.join(gateway.dir, deep), { recursive: true })
     gateway.edit((text) => text.replace('dataDir: ./data', `dataDir: ./${deep}`))
     await gateway.run()
-    const made = await gateway.cli('keys', 'create', '--tenant', 'acme', '--json')
+    const made = await gateway.command('keys', 'create', '--tenant', 'acme', '--json')
     expect([made.code, made.err]).toEqual([0, ''])
     const { key } = JSON.parse(made.out) as { key: string }
     expect(await streamChat(gateway.port, { maxTokens: 2, key })).toMatchObject({ whole: true })

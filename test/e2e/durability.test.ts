@@ -126,7 +126,7 @@ describe('what happened is not lost', () => {
 
     const before = JSON.stringify([...rows])
     for (let round = 0; round < 3; round++) {
-      expect(await gateway.cli('usage', 'rebuild')).toMatchObject({ code: 0 })
+      expect(await gateway.command('usage', 'rebuild')).toMatchObject({ code: 0 })
       expect(JSON.stringify([...(await exportedRows(gateway))])).toBe(before)
     }
   })

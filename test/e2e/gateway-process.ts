@@ -5,6 +5,7 @@ import { request as requestTls } from 'node:https'
 import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { type Printed, runInPipe } from '../../src/cli/testing.ts'
 
 const root = path.join(import.meta.dirname, '../..')
 const main = path.join(root, 'src/cli/main.ts')
@@ -117,6 +118,11 @@ export class GatewayProcess {
   /** Runs a command of the command line beside the process and gives what it printed. */
   async cli(...args: string[]): Promise<{ code: number | null; out: string; err: string }> {
     return runCli([...args, '--config', this.configFile], this.dir, this.#env)
+  }
+
+  /** The same within this process: for commands that end by themselves, without the time that a start takes. */
+  command(...words: string[]): Promise<Printed> {
+    return runInPipe([...words, '--config', this.configFile], this.dir, this.#env)
   }
 
   async dispose(): Promise<void> {

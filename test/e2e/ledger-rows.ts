@@ -4,7 +4,7 @@ import type { GatewayProcess } from './gateway-process.ts'
 
 /** Every row of the ledger by its id, as the command line exports them. */
 export async function exportedRows(running: GatewayProcess): Promise<Map<string, UsageRow>> {
-  const { code, out, err } = await running.cli('usage', 'export', '--json')
+  const { code, out, err } = await running.command('usage', 'export', '--json')
   if (code !== 0) throw new Error(err)
   const byId = new Map<string, UsageRow>()
   for (const row of JSON.parse(out) as UsageRow[]) {

@@ -114,7 +114,15 @@ describe('a budget in dollars', () => {
 
   test('of a key ends before that of its tenant', { timeout: 60_000 }, async () => {
     await start(`budgetUsdPerMonth: 1`)
-    const made = await gateway.cli('keys', 'create', '--tenant', 'acme', '--budget-usd-per-month', '0.0005', '--json')
+    const made = await gateway.command(
+      'keys',
+      'create',
+      '--tenant',
+      'acme',
+      '--budget-usd-per-month',
+      '0.0005',
+      '--json',
+    )
     const { key } = JSON.parse(made.out) as { key: string }
     const statuses: number[] = []
     for (let i = 0; i < 10; i++) statuses.push((await whole(key, 50)).status)
