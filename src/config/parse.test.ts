@@ -60,6 +60,18 @@ describe('a configuration', () => {
     ])
   })
 
+  test('charges cached input as any other where its price is not given', () => {
+    const text = small('{ plan: api }').replace(
+      'upstreamModel: m',
+      'upstreamModel: m, usdPerMillionTokens: { input: 2, output: 8 }',
+    )
+    expect(config(text).models['chat']?.endpoints[0]?.usdPerMillionTokens).toEqual({
+      input: 2,
+      cachedInput: 2,
+      output: 8,
+    })
+  })
+
   test('takes unquoted NO for Norway', () => {
     expect(config(small('{ plan: api, countries: [NO], subProcessors: any }')).tenants['acme']?.countries).toEqual([
       'NO',
