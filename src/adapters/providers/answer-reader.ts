@@ -1,16 +1,14 @@
-import { isUtf8 } from 'node:buffer'
 import type { Clock } from '../../core/clock.ts'
 import type { Failure } from '../../core/failure.ts'
-import { answerJsonLimits, JsonProblem, scanJson } from '../../core/json-scan.ts'
-import type { TokenCount } from '../../core/request.ts'
 import { GrowingBytes } from '../http1/growing-bytes.ts'
+import { errorIn, hasNoChoices, parsedObject, wholeAnswer } from './answer-json.ts'
+import { AnswerMeter } from './answer-meter.ts'
 import type { CountCalibration } from './count-calibration.ts'
 import { type EventKind, EventScanner, eventData } from './event-scanner.ts'
 import { failureOfError, failureOfStatus, statusOfError } from './failures.ts'
-import type { AnswerProgress, AnswerSink, ProviderCall, ProviderExchange } from './provider.ts'
+import type { AnswerSink, ProviderCall, ProviderExchange } from './provider.ts'
 import { normalisedRefusal, refusalOf } from './refusal-body.ts'
 import type { HttpExchange, HttpSink } from './transport.ts'
-import { outputTokensIn, tokensOf } from './usage.ts'
 import type { Watchdog, Watched } from './watchdog.ts'
 
 const refusalBytesMax = 1024 * 1024
@@ -71,12 +69,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
   #held: Buffer | undefined
   #from = -1
   #heldEnd = 0
-  readonly #factor: number
-  #outputTokens = 0
-  #usage: TokenCount | undefined
-  /** The usage is of the whole answer: it stood in an event of its own. */
-  #usageStandsAlone = false
-  #tokensAtUsage = 0
+  readonly #meter: AnswerMeter
   #goOn = true
 
   constructor(options: ReaderOptions) {
@@ -87,7 +80,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
       Math.min(eventBytesMax, options.limits.answerBytesMax),
     )
     this.silenceMsMax = options.limits.firstByteMs
-    this.#factor = options.calibration.factor
+    this.#meter = new AnswerMeter(options.calibration, options.thoughtsBeside)
     options.watchdog.watch(this)
   }
 
@@ -223,7 +216,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
       // Out of the stream: what came before it goes first.
       this.#release()
       if (kind === 'error') {
-        const event = parsed(eventData(bytes, start, end))
+        const event = parsedObject(eventData(bytes, start, end))
         this.#failInside(errorIn(event) ?? event ?? {})
       }
       return
@@ -239,33 +232,24 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
   #passes(bytes: Buffer, start: number, end: number): boolean {
     const data = bytes.toString('latin1', start, end)
     if (data.includes('"usage":') && !/"usage":\s*null/.test(data)) {
-      const event = parsed(eventData(bytes, start, end))
-      const alone = isEmptyList(event?.['choices'])
-      this.#count(data)
-      const tokens = tokensOf(event?.['usage'], this.#options.thoughtsBeside)
-      if (tokens !== undefined) {
-        this.#usage = tokens
-        this.#usageStandsAlone = alone
-        this.#tokensAtUsage = this.#outputTokens
-      }
+      const event = parsedObject(eventData(bytes, start, end))
+      const alone = hasNoChoices(event)
+      this.#meter.count(data)
+      this.#meter.said(event?.['usage'], alone)
       return !(alone && this.#options.call.hideUsage && event?.['usage'] !== undefined)
     }
     // Azure's first event carries its filter's word on the prompt, before there is an answer: no choices, no id.
     if (!this.#headTold && data.includes('"prompt_filter_results"') && /"choices":\s*\[\]/.test(data)) return false
     if (data.includes('"error"')) {
-      const error = errorIn(parsed(eventData(bytes, start, end)))
+      const error = errorIn(parsedObject(eventData(bytes, start, end)))
       if (error !== undefined) {
         this.#release()
         this.#failInside(error)
         return false
       }
     }
-    this.#count(data)
+    this.#meter.count(data)
     return true
-  }
-
-  #count(data: string): void {
-    this.#outputTokens += outputTokensIn(data)
   }
 
   #tellHead(): void {
@@ -284,7 +268,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
       this.#body.append(bytes)
       return
     }
-    if (!this.#options.sink.onData(this.#withComments(bytes), this.#progress(false))) this.#goOn = false
+    if (!this.#options.sink.onData(this.#withComments(bytes), this.#meter.progress(false))) this.#goOn = false
   }
 
   #done(bytes: Buffer, start: number, end: number): void {
@@ -292,9 +276,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
     this.#release()
     if (this.#mode !== 'stream') return
     this.#over()
-    const progress = this.#progress(true)
-    if (progress.usage !== undefined) this.#options.calibration.learn(this.#outputTokens, progress.usage.output)
-    this.#options.sink.onEnd(this.#withComments(bytes.subarray(start, end)), progress)
+    this.#options.sink.onEnd(this.#withComments(bytes.subarray(start, end)), this.#meter.end())
   }
 
   #withComments(bytes: Buffer): Buffer {
@@ -307,23 +289,14 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
   // ---- whole answers --------------------------------------------------------------------------------------------
 
   #onJson(body: Buffer): void {
-    const scan = scanJson(body, answerJsonLimits)
-    if (scan instanceof JsonProblem || !scan.isObject || !isUtf8(body)) return this.#broken()
-    const member = (name: string) => scan.members.find(({ key }) => key === name)
-    const text = (name: string): string => {
-      const found = member(name)
-      return found === undefined ? 'null' : body.toString('utf8', found.valueStart, found.valueEnd)
-    }
-    if (member('choices') === undefined && member('data') === undefined) {
-      const error = errorIn(parsed(body.toString('utf8', 0, refusalBytesMax)))
-      return error === undefined ? this.#broken() : this.#failInside(error)
-    }
-    this.#usage = tokensOf(parsed(text('usage')), this.#options.thoughtsBeside)
-    if (this.#usage === undefined && this.#options.call.operation !== 'embeddings') this.#count(text('choices'))
-    this.#tokensAtUsage = this.#outputTokens
+    const answer = wholeAnswer(body)
+    if (answer.kind === 'broken') return this.#broken()
+    if (answer.kind === 'error') return this.#failInside(answer.error)
+    const { sink, call } = this.#options
+    if (!this.#meter.said(parsedObject(answer.usage), true) && call.operation !== 'embeddings')
+      this.#meter.count(answer.choices)
     this.#mode = 'over'
-    const { sink } = this.#options
-    const progress = this.#progress(true)
+    const progress = this.#meter.progress(true)
     sink.onHead({ status: this.#status, contentType: this.#contentType, headers: this.#headers })
     if (!this.#aborted) sink.onData(body, progress)
     if (!this.#aborted) sink.onEnd(noBytes, progress)
@@ -331,18 +304,8 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
 
   // ---- ends -----------------------------------------------------------------------------------------------------
 
-  /** `whole`: the answer has come to its end, so that the last word on usage is the last there will be. */
-  #progress(whole: boolean): AnswerProgress {
-    // Said by the way, it may be of one choice of several; followed by more content, it is not of all of it.
-    const covers = this.#tokensAtUsage === this.#outputTokens && (whole || this.#usageStandsAlone)
-    return {
-      outputTokensCounted: Math.ceil(this.#outputTokens * this.#factor),
-      usage: covers ? this.#usage : undefined,
-    }
-  }
-
   /** An error where an answer should be, under a status that says all is well. */
-  #failInside(error: Record<string, unknown>): void {
+  #failInside(error: Readonly<Record<string, unknown>>): void {
     const status = statusOfError(error)
     const failure = failureOfStatus(status, {}, 0)
     if (failure !== undefined) this.#fail(failure)
@@ -372,7 +335,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
       this.#mode = 'over'
       this.#close()
     }
-    this.#options.sink.onFailure(failure, this.#progress(false))
+    this.#options.sink.onFailure(failure, this.#meter.progress(false))
   }
 
   /** Nothing more is told; what still comes is thrown away, within bounds. */
@@ -396,25 +359,3 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
 const eventStreamType = /^text\/event-stream(?:\s*;[ -~]*)?$/i
 const jsonType = /^application\/(?:[\w.+-]*\+)?json(?:\s*;[ -~]*)?$/i
 const plainText = /^[ -~]*$/
-
-function parsed(text: string): Record<string, unknown> | undefined {
-  try {
-    const value: unknown = JSON.parse(text)
-    return typeof value === 'object' && value !== null ? (value as Record<string, unknown>) : undefined
-  } catch {
-    return undefined
-  }
-}
-
-function isEmptyList(value: unknown): boolean {
-  return value === undefined || (Array.isArray(value) && value.length === 0)
-}
-
-/** The error that an answer is instead of being one: OpenAI's, or the flat one of older engines. */
-function errorIn(answer: Record<string, unknown> | undefined): Record<string, unknown> | undefined {
-  if (answer === undefined || 'choices' in answer) return undefined
-  const { error } = answer
-  if (typeof error === 'object' && error !== null) return error as Record<string, unknown>
-  if (typeof error === 'string') return { message: error }
-  return answer['object'] === 'error' ? answer : undefined
-}
