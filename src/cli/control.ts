@@ -26,7 +26,7 @@ type Call = <Name extends keyof Operations>(
 ) => Promise<ReturnType<Operations[Name]>>
 
 /** A process that starts or ends has the data directory for a while before and after it can be asked. */
-const startingMsMax = 5_000
+const startingMsMax = 15_000
 const askAgainMs = 100
 
 /**

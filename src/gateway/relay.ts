@@ -1,12 +1,6 @@
 import type { RateLimiter, Reservation } from '../adapters/limits/rate-limiter.ts'
-import { costNanoUsd, maxCostNanoUsd, nanoUsdPerToken } from '../adapters/price-book/cost.ts'
-import type {
-  AnswerHead,
-  AnswerProgress,
-  AnswerSink,
-  Operation,
-  ProviderExchange,
-} from '../adapters/providers/provider.ts'
+import { costNanoUsd, maxCostNanoUsd } from '../adapters/price-book/cost.ts'
+import type { AnswerHead, AnswerProgress, AnswerSink, ProviderExchange } from '../adapters/providers/provider.ts'
 import type { JournalRecord, SettleState, TokenSource } from '../adapters/storage/journal-record.ts'
 import type { Journal } from '../adapters/storage/storage.ts'
 import type { Clock } from '../core/clock.ts'
@@ -17,14 +11,15 @@ import { type Eligibility, eligibilityOf, isEligible, type RequestFacts, type To
 import { SpillwayError } from '../core/spillway-error.ts'
 import { answerHeaders, rateLimitHeaders } from './answer-headers.ts'
 import type { Dispatchable, Dispatcher } from './dispatcher.ts'
-import type { HttpExchange } from './http/exchange.ts'
 import type { InputEstimate } from './input-estimate.ts'
-import type { Caller } from './key-table.ts'
 import { MarkWindow } from './mark-window.ts'
 import type { Observer } from './observer.ts'
-import type { Access, Plane, ServedEndpoint } from './plane.ts'
+import type { Plane, ServedEndpoint } from './plane.ts'
 import { errorEvent, refuse, retryCountOf } from './refusal.ts'
-import { type BodyFacts, bodyFor } from './request-body.ts'
+import { exceededError, rejectionError } from './refusal-words.ts'
+import { admitRecord, attemptRecord, outcomeRecord, refuseRecord } from './relay-records.ts'
+import type { RelayRequest } from './relay-request.ts'
+import { bodyFor } from './request-body.ts'
 
 /** What all relays share. */
 export interface RelayHouse {
@@ -36,16 +31,6 @@ export interface RelayHouse {
   readonly estimate: InputEstimate
   plane(): Plane
   open: Set<Relay>
-}
-
-export interface RelayRequest {
-  readonly id: string
-  readonly exchange: HttpExchange
-  readonly operation: Operation
-  readonly caller: Caller
-  readonly access: Access
-  readonly body: BodyFacts
-  readonly arrivedMs: number
 }
 
 /** One try as the relay follows it. */
@@ -151,7 +136,7 @@ export class Relay implements Dispatchable, AnswerSink {
     const records: JournalRecord[] = []
     if (!this.#admitted) records.push(this.#admitRecord(endpoint))
     this.#admitted = true
-    records.push(this.#attemptRecord(current))
+    records.push(attemptRecord(attempt, endpoint, this.#house.clock.wallMs()))
     this.#house.journal.append(records, (error) => {
       if (this.#ended || this.#settling || this.#try !== current) return
       if (error !== undefined) this.#storageFailed()
@@ -346,7 +331,7 @@ export class Relay implements Dispatchable, AnswerSink {
     const current = this.#try as Try
     this.#try = undefined
     this.#held = []
-    this.#house.journal.append([this.#outcomeRecord(current, failure.kind, failure.status ?? null, tokens ?? null)])
+    this.#house.journal.append([outcomeRecord(current.attempt, failure, tokens, this.#house.clock.wallMs())])
     this.#house.observer.attemptEnded(this.#request.id, current.endpoint, current.attempt.number, failure)
     this.#away()
     this.#house.dispatcher.tell({ kind: 'attempt-failed', attemptId: current.attempt.id, failure })
@@ -364,7 +349,7 @@ export class Relay implements Dispatchable, AnswerSink {
       this.#house.observer.attemptEnded(this.#request.id, current.endpoint, current.attempt.number, 'cancelled')
     if (!this.#admitted) {
       this.#end()
-      this.#house.journal.append([this.#refuseRecord(499, 'client_left')])
+      this.#house.journal.append([refuseRecord(this.#request, 499, 'client_left', this.#house.clock.wallMs())])
       this.#reservation?.settle(nothing, this.#house.clock.nowMs())
       this.#report('cancelled', undefined, undefined, 0, 499, 'client_left')
       return
@@ -390,7 +375,7 @@ export class Relay implements Dispatchable, AnswerSink {
     this.#reservation?.settle(nothing, this.#house.clock.nowMs())
     const record = this.#admitted
       ? this.#settleRecord('failed', 'upstream', noTokens, 0, status, error.code)
-      : this.#refuseRecord(status, error.code)
+      : refuseRecord(this.#request, status, error.code, this.#house.clock.wallMs())
     this.#house.journal.append([record])
     this.#report(this.#admitted ? 'failed' : 'refused', undefined, undefined, 0, status, error.code)
     const extra = ['x-spillway-attempts', String(this.#attempts), ...rateLimitHeaders(remaining)]
@@ -529,68 +514,16 @@ export class Relay implements Dispatchable, AnswerSink {
     this.#house.observer.finished(summary, this.#request)
   }
 
-  // ---- records --------------------------------------------------------------------------------------------------
-
   #admitRecord(endpoint: ServedEndpoint): JournalRecord {
-    const { id, caller, operation, body, access } = this.#request
-    const { tokens } = this.facts
-    return {
-      kind: 'admit',
-      id,
-      wallMs: this.#house.clock.wallMs(),
-      tenant: caller.tenant.id,
-      keyId: caller.key.id,
-      plan: caller.tenant.plan,
-      model: this.facts.model,
-      operation,
-      stream: body.stream,
-      policyVersion: this.#house.plane().version,
-      registerVersion: access.eligible.version,
-      priceVersion: endpoint.priceVersion,
-      holdTokens: tokens.input + tokens.output,
-      inputTokens: this.#house.estimate.tokens(body.bodyBytes, body.inputTokensMax),
-      holdNanoUsd: maxCostNanoUsd(tokens, access.pricesMax),
-    }
-  }
-
-  #attemptRecord({ attempt, endpoint }: Try): JournalRecord {
-    const { prices } = endpoint
-    return {
-      kind: 'attempt',
-      id: this.#request.id,
-      n: attempt.number,
-      wallMs: this.#house.clock.wallMs(),
-      endpoint: endpoint.id,
-      provider: endpoint.providerName,
-      subProcessor: endpoint.subProcessor,
-      country: endpoint.country,
-      upstreamModel: endpoint.upstreamModel,
-      prices:
-        prices === undefined
-          ? null
-          : {
-              input: prices.input * nanoUsdPerToken,
-              cachedInput: prices.cachedInput * nanoUsdPerToken,
-              output: prices.output * nanoUsdPerToken,
-            },
-    }
-  }
-
-  #outcomeRecord(
-    current: Try,
-    failure: (JournalRecord & { kind: 'outcome' })['failure'],
-    status: number | null,
-    tokens: TokenCount | null,
-  ): JournalRecord {
-    return {
-      kind: 'outcome',
-      id: this.#request.id,
-      n: current.attempt.number,
-      wallMs: this.#house.clock.wallMs(),
-      failure,
-      status,
-      tokens,
-    }
+    const { body } = this.#request
+    return admitRecord(
+      this.#request,
+      this.facts,
+      endpoint,
+      this.#house.estimate.tokens(body.bodyBytes, body.inputTokensMax),
+      this.#house.plane().version,
+      this.#house.clock.wallMs(),
+    )
   }
 
   #settleRecord(
@@ -601,7 +534,6 @@ export class Relay implements Dispatchable, AnswerSink {
     status: number,
     code: string | null,
   ): JournalRecord {
-    const durationMs = this.#house.clock.nowMs() - this.#request.arrivedMs
     return {
       kind: 'settle',
       id: this.#request.id,
@@ -614,21 +546,7 @@ export class Relay implements Dispatchable, AnswerSink {
       status,
       code,
       firstByteMs: this.#firstByteMs === undefined ? null : Math.round(this.#firstByteMs),
-      durationMs: Math.round(durationMs),
-    }
-  }
-
-  #refuseRecord(status: number, code: string): JournalRecord {
-    const { id, caller } = this.#request
-    return {
-      kind: 'refuse',
-      id,
-      wallMs: this.#house.clock.wallMs(),
-      tenant: caller.tenant.id,
-      keyId: caller.key.id,
-      model: this.facts.model,
-      status,
-      code,
+      durationMs: Math.round(this.#house.clock.nowMs() - this.#request.arrivedMs),
     }
   }
 }
@@ -650,41 +568,3 @@ function samePlace(a: ServedEndpoint, b: ServedEndpoint): boolean {
 const noTokens: TokenCount = { input: 0, cachedInput: 0, output: 0 }
 const noBytes = Buffer.alloc(0)
 const nothing = { tokens: 0, nanoUsd: 0 }
-
-function exceededError(exceeded: Reservation & { kind: 'exceeded' }): SpillwayError {
-  const whose = exceeded.budgetId.startsWith('key/') ? 'this key' : 'this workspace'
-  const options = exceeded.retryAfterMs === undefined ? {} : { retryAfterMs: exceeded.retryAfterMs }
-  switch (exceeded.limit) {
-    case 'requests':
-      return new SpillwayError('rate_limit_exceeded', `${whose} has used its requests for this minute`, options)
-    case 'tokens':
-      return new SpillwayError('rate_limit_exceeded', `${whose} has used its tokens for this minute`, options)
-    case 'concurrent':
-      return new SpillwayError('concurrency_limit_exceeded', `${whose} has as many requests open as it may`, options)
-    case 'usd':
-      return new SpillwayError('insufficient_quota', `${whose} has used its budget for this month`, options)
-  }
-}
-
-/** What each rejection says to the caller: what happened and what to do. */
-function rejectionError(rejection: Rejection, model: string): SpillwayError {
-  const options = rejection.retryAfterMs === undefined ? {} : { retryAfterMs: rejection.retryAfterMs }
-  const tried =
-    rejection.attempts === 0 ? '' : ` after ${rejection.attempts} ${rejection.attempts === 1 ? 'try' : 'tries'}`
-  return new SpillwayError(
-    rejection.code,
-    `${rejectionTexts[rejection.code] ?? 'the request could not be served'}: model ${model}${tried}`,
-    options,
-  )
-}
-
-const rejectionTexts: Partial<Record<ErrorCode, string>> = {
-  no_eligible_endpoint: 'no place that may serve this workspace has this model',
-  overloaded: 'all places that may serve this are full; try again after the time given',
-  queue_timeout: 'no place became free in time; try again after the time given',
-  unavailable: 'no place that may serve this can be reached at this moment',
-  upstream_error: 'the vendor failed',
-  upstream_invalid_answer: 'the vendor sent an answer that is not one',
-  upstream_unauthorized: 'the vendor did not take our credentials; the operator has been told',
-  upstream_timeout: 'the vendor did not answer in time',
-}

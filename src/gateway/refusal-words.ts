@@ -1,0 +1,43 @@
+import type { Reservation } from '../adapters/limits/rate-limiter.ts'
+import type { ErrorCode } from '../core/errors.ts'
+import type { Rejection } from '../core/events.ts'
+import { SpillwayError } from '../core/spillway-error.ts'
+
+/** What a limit that is used up says to the caller. */
+export function exceededError(exceeded: Reservation & { kind: 'exceeded' }): SpillwayError {
+  const whose = exceeded.budgetId.startsWith('key/') ? 'this key' : 'this workspace'
+  const options = exceeded.retryAfterMs === undefined ? {} : { retryAfterMs: exceeded.retryAfterMs }
+  switch (exceeded.limit) {
+    case 'requests':
+      return new SpillwayError('rate_limit_exceeded', `${whose} has used its requests for this minute`, options)
+    case 'tokens':
+      return new SpillwayError('rate_limit_exceeded', `${whose} has used its tokens for this minute`, options)
+    case 'concurrent':
+      return new SpillwayError('concurrency_limit_exceeded', `${whose} has as many requests open as it may`, options)
+    case 'usd':
+      return new SpillwayError('insufficient_quota', `${whose} has used its budget for this month`, options)
+  }
+}
+
+/** What each rejection says to the caller: what happened and what to do. */
+export function rejectionError(rejection: Rejection, model: string): SpillwayError {
+  const options = rejection.retryAfterMs === undefined ? {} : { retryAfterMs: rejection.retryAfterMs }
+  const tried =
+    rejection.attempts === 0 ? '' : ` after ${rejection.attempts} ${rejection.attempts === 1 ? 'try' : 'tries'}`
+  return new SpillwayError(
+    rejection.code,
+    `${rejectionTexts[rejection.code] ?? 'the request could not be served'}: model ${model}${tried}`,
+    options,
+  )
+}
+
+const rejectionTexts: Partial<Record<ErrorCode, string>> = {
+  no_eligible_endpoint: 'no place that may serve this workspace has this model',
+  overloaded: 'all places that may serve this are full; try again after the time given',
+  queue_timeout: 'no place became free in time; try again after the time given',
+  unavailable: 'no place that may serve this can be reached at this moment',
+  upstream_error: 'the vendor failed',
+  upstream_invalid_answer: 'the vendor sent an answer that is not one',
+  upstream_unauthorized: 'the vendor did not take our credentials; the operator has been told',
+  upstream_timeout: 'the vendor did not answer in time',
+}

@@ -1,0 +1,16 @@
+import type { Operation } from '../adapters/providers/provider.ts'
+import type { HttpExchange } from './http/exchange.ts'
+import type { Caller } from './key-table.ts'
+import type { Access } from './plane.ts'
+import type { BodyFacts } from './request-body.ts'
+
+/** A request that is to be relayed: who asks for what, and what they may. */
+export interface RelayRequest {
+  readonly id: string
+  readonly exchange: HttpExchange
+  readonly operation: Operation
+  readonly caller: Caller
+  readonly access: Access
+  readonly body: BodyFacts
+  readonly arrivedMs: number
+}
