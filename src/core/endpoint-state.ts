@@ -62,6 +62,8 @@ export class EndpointState {
   #ejectedUntilMs = Number.NEGATIVE_INFINITY
   /** While it is ejected: when a try for a request that waits in vain is due. */
   #hurriedTrialMs = Number.NEGATIVE_INFINITY
+  /** And for one whose wait is at its end, which has nothing to lose. */
+  #lastTrialMs = Number.NEGATIVE_INFINITY
   #slowStartFromMs = Number.NEGATIVE_INFINITY
 
   #firstTokenMs = firstTokenMsDefault
@@ -100,6 +102,11 @@ export class EndpointState {
   isTrialDue(hurried: boolean, nowMs: number): boolean {
     if (!this.#ejected || this.down || this.trials > 0) return false
     return nowMs >= this.#ejectedUntilMs || (hurried && nowMs >= this.#hurriedTrialMs)
+  }
+
+  /** May one try it that is refused otherwise? Not sooner than the last such try took to fail. */
+  isLastTrialDue(nowMs: number): boolean {
+    return this.#ejected && !this.down && this.trials === 0 && nowMs >= this.#lastTrialMs
   }
 
   /** A slot is free, and the vendor lets itself be asked. */
@@ -232,7 +239,8 @@ export class EndpointState {
 
   /** A try that fails slowly costs its request dearly: the next out of turn comes no sooner than it took. */
   #hurryFrom(startedMs: number, nowMs: number): void {
-    this.#hurriedTrialMs = nowMs + Math.max(this.#ejectionMs / hurry, nowMs - startedMs)
+    this.#lastTrialMs = nowMs + (nowMs - startedMs)
+    this.#hurriedTrialMs = Math.max(this.#lastTrialMs, nowMs + this.#ejectionMs / hurry)
   }
 
   /** It answered. Ends an ejection unless the attempt began before it. */

@@ -41,5 +41,6 @@ export function nextWaiter(
 /** At the end of its wait any place with a free slot will do, beyond a slow start, a list's order, an ejection's time. */
 export function mayTakeAnyway(model: Model, request: OpenRequest, state: EndpointState, nowMs: number): boolean {
   if (!state.isFree(nowMs) || request.failedAt.includes(state) || !model.hasLeave(request, nowMs)) return false
-  return model.isGood(state) || state.isTrialDue(true, nowMs) || model.isCornered(request)
+  if (model.isGood(state) || state.isTrialDue(true, nowMs) || model.isCornered(request)) return true
+  return request.tries === 0 && state.isLastTrialDue(nowMs)
 }

@@ -30,17 +30,20 @@ describe('a refusal', () => {
     expect(desk.rejections).toMatchObject([{ code: 'unavailable', retryAfterMs: 5_000 }])
   })
 
-  test('says that the wait was in vain, and when to come back, where a failed try was followed by one', () => {
-    const desk = new Desk([endpointOf('a'), endpointOf('b', { concurrencyMax: 1 })])
-    desk.arrive({ eligible: desk.word('b') })
-    desk.arrive({ eligible: desk.word('a', 'b'), waitMsMax: 1_000 })
-    desk.fail(desk.attempt.id, 'reset')
-    desk.nowMs = 1_001
-    desk.tell({ kind: 'woken' })
-    expect(desk.rejections).toMatchObject([
-      { code: 'queue_timeout', attempts: 1, failure: { kind: 'reset' }, retryAfterMs: expect.any(Number) },
-    ])
-  })
+  test.each(['reset', 'unreachable', 'timed-out'] as const)(
+    'says that the wait was in vain, and when to come back, where one followed a try that was %s',
+    (kind) => {
+      const desk = new Desk([endpointOf('a'), endpointOf('b', { concurrencyMax: 1 })])
+      desk.arrive({ eligible: desk.word('b') })
+      desk.arrive({ eligible: desk.word('a', 'b'), waitMsMax: 1_000 })
+      desk.fail(desk.attempt.id, kind)
+      desk.nowMs = 1_001
+      desk.tell({ kind: 'woken' })
+      expect(desk.rejections).toMatchObject([
+        { code: 'queue_timeout', attempts: 1, failure: { kind }, retryAfterMs: expect.any(Number) },
+      ])
+    },
+  )
 
   test('says how long the vendor wants to be left alone, where that is what keeps it waiting', () => {
     const desk = new Desk([endpointOf('a')])

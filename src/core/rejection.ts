@@ -35,7 +35,7 @@ function codeOf(request: OpenRequest, reason: RejectionReason, places: readonly 
   if (lastFailure === undefined)
     return anyOpen ? (reason === 'deadline' ? 'queue_timeout' : 'overloaded') : 'unavailable'
   const code = failureCodes[lastFailure.kind]
-  const transient = code === 'upstream_error' || code === 'upstream_timeout'
+  const transient = code === 'upstream_error' || code === 'upstream_timeout' || code === 'unavailable'
   if (transient && !anyOpen) return 'unavailable'
   // The failed try was not the end of it: there was another place, and it did not become free.
   return transient && waiting ? 'queue_timeout' : code

@@ -279,6 +279,36 @@ describe('an ejected place', () => {
     expect(desk.dispatched).toEqual([`${second} to a`])
   })
 
+  test('is tried by one that is refused otherwise, also right after another failed there', () => {
+    const desk = beside()
+    desk.arrive()
+    desk.arrive()
+    const id = desk.arrive({ waitMsMax: 600 })
+    desk.pass(549)
+    expect(desk.attempts).toEqual([])
+    desk.pass(1)
+    expect(desk.dispatched).toEqual([`${id} to a`])
+    desk.fail(desk.attempt.id, 'reset')
+    desk.pass(50)
+    expect(desk.rejections).toMatchObject([{ id, code: 'queue_timeout', attempts: 1 }])
+  })
+
+  test('that fails slowly is spared it: who is at the end of its wait shall not wait as long again', () => {
+    const desk = new Desk([endpointOf('a', { concurrencyMax: 8 }), endpointOf('b')])
+    const running = Array.from({ length: 5 }, () => {
+      desk.arrive({ eligible: desk.word('a') })
+      return desk.attempt
+    })
+    desk.arrive()
+    desk.nowMs = 20_000
+    for (const { id } of running) desk.fail(id, 'timed-out')
+    expect(desk.health('a')).toBe('ejected')
+    const id = desk.arrive({ waitMsMax: 10_000, eligible: desk.word() })
+    desk.pass(10_000)
+    expect(desk.dispatched).not.toContain(`${id} to a`)
+    expect(desk.rejections).toMatchObject([{ id, code: 'queue_timeout', attempts: 0 }])
+  })
+
   test('is asked like any other when more than half are ejected', () => {
     const desk = new Desk(['a', 'b', 'c'].map((id) => endpointOf(id)))
     desk.eject('a')
