@@ -2,13 +2,16 @@ import { existsSync, readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
 
+/** A command that reads or changes something has the directory for a moment: a process that starts waits so long for it. */
+const commandMs = 250
+
 /**
  * Makes this process the only one that has the data directory open. The lock is SQLite's own exclusive file lock,
  * which the system takes away with the process, however it ends: there is no stale lock to clean up.
  */
 export function lockDataDir(dataDir: string): { release(): void } {
   const ownerFile = path.join(dataDir, 'owner')
-  const database = new DatabaseSync(path.join(dataDir, 'lock.db'), { timeout: 0 })
+  const database = new DatabaseSync(path.join(dataDir, 'lock.db'), { timeout: commandMs })
   try {
     database.exec(
       'pragma locking_mode = exclusive; begin exclusive; create table if not exists held (pid integer); commit; begin exclusive',
