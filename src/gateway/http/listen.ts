@@ -1,9 +1,9 @@
 import { createServer, type Server, type Socket } from 'node:net'
 
 /**
- * The event loop takes one waiting connection a turn from each listening socket (libuv since 1.46). While turns are long
- * because much is to be done, callers would wait for seconds before anybody looks at what they ask, and no deadline
- * would run for them. So a port has several listening sockets, among which Linux deals its connections out.
+ * The event loop takes one waiting connection a turn from each listening socket (seen with Node 26 and libuv 1.52). While
+ * turns are long because much is to be done, callers would wait for seconds before anybody looks at what they ask, and
+ * no deadline would run for them. So a port has several listening sockets, among which Linux deals its connections out.
  */
 const socketsMax = process.platform === 'linux' ? 16 : 1
 
