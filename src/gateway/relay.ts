@@ -146,8 +146,7 @@ export class Relay implements Dispatchable, AnswerSink {
 
   rejected(rejection: Rejection): void {
     this.#back()
-    if (this.#ended) return
-    this.#end()
+    if (this.#ended || this.#settling) return
     this.#refuse(rejectionError(rejection, this.facts.model))
   }
 
@@ -273,7 +272,6 @@ export class Relay implements Dispatchable, AnswerSink {
     }
     if (this.#settling) return
     this.#house.dispatcher.tell({ kind: 'request-cancelled', requestId: this.#request.id })
-    this.#end()
     this.#refuse(new SpillwayError(code, message))
   }
 
@@ -362,24 +360,33 @@ export class Relay implements Dispatchable, AnswerSink {
 
   #storageFailed(): void {
     this.#house.dispatcher.tell({ kind: 'request-cancelled', requestId: this.#request.id })
-    this.#end()
     this.#refuse(
       new SpillwayError('storage_unavailable', 'requests cannot be recorded at this moment; try again shortly'),
     )
   }
 
-  /** Refuses a request that has ended, writing it down: as settled if a try was made, else as refused. */
+  /**
+   * Ends a request with a refusal, writing it down: as settled if a try was made, which is on disk before the caller
+   * hears of it, else as refused.
+   */
   #refuse(error: SpillwayError, remaining = this.#reservation?.remaining): void {
     const { exchange, id } = this.#request
+    const { journal, clock } = this.#house
     const { status } = errorCodes[error.code]
-    this.#reservation?.settle(nothing, this.#house.clock.nowMs())
-    const record = this.#admitted
-      ? this.#settleRecord('failed', 'upstream', noTokens, 0, status, error.code)
-      : refuseRecord(this.#request, status, error.code, this.#house.clock.wallMs())
-    this.#house.journal.append([record])
-    this.#report(this.#admitted ? 'failed' : 'refused', undefined, undefined, 0, status, error.code)
-    const extra = ['x-spillway-attempts', String(this.#attempts), ...rateLimitHeaders(remaining)]
-    refuse(exchange, error, id, extra)
+    this.#settling = true
+    this.#reservation?.settle(nothing, clock.nowMs())
+    const answer = () => {
+      this.#end()
+      this.#report(this.#admitted ? 'failed' : 'refused', undefined, undefined, 0, status, error.code)
+      const extra = ['x-spillway-attempts', String(this.#attempts), ...rateLimitHeaders(remaining)]
+      refuse(exchange, error, id, extra)
+    }
+    if (this.#admitted)
+      journal.append([this.#settleRecord('failed', 'upstream', noTokens, 0, status, error.code)], answer)
+    else {
+      journal.append([refuseRecord(this.#request, status, error.code, clock.wallMs())])
+      answer()
+    }
   }
 
   #settle(
