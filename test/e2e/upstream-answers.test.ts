@@ -1,7 +1,6 @@
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
-import { until } from '../../src/adapters/providers/testing.ts'
 import type { ScriptedExchange, SeenRequest } from './fake-vendor.ts'
-import { pause } from './gateway-process.ts'
+import { pause, until } from './gateway-process.ts'
 import { exportedRows } from './ledger-rows.ts'
 import { answerOf, askedOf, event, idOf, jsonHead, load, streamHead, TwoVendors, word } from './two-vendors.ts'
 
@@ -143,11 +142,11 @@ describe('a caller who leaves', shared, () => {
   ])('%s is seen by the vendor within a second, and is settled', async (_when, stream, script) => {
     plane.bothDo(script)
     const client = plane.leaving({ stream })
-    await until(() => plane.chats.length === 1, 'the vendor is asked')
+    await until(() => plane.chats.length === 1)
     await pause(100)
     client.leave()
     const leftMs = performance.now()
-    await until(() => plane.chats[0]?.ended === 'client-left', 'the vendor sees it')
+    await until(() => plane.chats[0]?.ended === 'client-left')
     expect(performance.now() - leftMs).toBeLessThan(1_000)
     expect(plane.chats).toHaveLength(1)
     const rows = await exportedRows(plane.gateway)
@@ -176,7 +175,7 @@ describe('a caller who leaves', shared, () => {
       })
       longestMs *= 2
     }
-    await until(() => plane.chats.every(({ ended }) => ended === 'client-left'), 'every vendor has been told')
+    await until(() => plane.chats.every(({ ended }) => ended === 'client-left'))
     const rows = await exportedRows(plane.gateway)
     for (const seen of plane.chats) expect(rows.get(idOf(seen))).toMatchObject({ state: 'cancelled', status: 499 })
   })
@@ -195,7 +194,7 @@ describe('a full plane', () => {
     }
     plane.bothDo(script)
     const first = [plane.ask({}), plane.ask({})]
-    await until(() => held.length === 2, 'both places are busy')
+    await until(() => held.length === 2)
     const waiting = plane.leaving({ max_tokens: 77 })
     await pause(200)
     const next = plane.ask({ max_tokens: 78 })
@@ -203,7 +202,7 @@ describe('a full plane', () => {
     waiting.leave()
     await pause(100)
     for (const answer of held.splice(0)) answer()
-    await until(() => held.length === 1, 'the next has its place')
+    await until(() => held.length === 1)
     for (const answer of held.splice(0)) answer()
     for (const { status } of await Promise.all([...first, next])) expect(status).toBe(200)
     expect(plane.chats.map((seen) => askedOf(seen).max_tokens)).not.toContain(77)

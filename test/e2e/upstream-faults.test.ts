@@ -1,8 +1,7 @@
 import { existsSync, readFileSync } from 'node:fs'
 import { afterEach, describe, expect, test } from 'vitest'
-import { until } from '../../src/adapters/providers/testing.ts'
 import type { ScriptedExchange, SeenRequest } from './fake-vendor.ts'
-import { pause } from './gateway-process.ts'
+import { pause, until } from './gateway-process.ts'
 import { exportedRows } from './ledger-rows.ts'
 import { streamChat } from './stream-chat.ts'
 import {
@@ -84,7 +83,7 @@ describe('a stream that breaks', alone, () => {
     expect(body.toString()).not.toContain('[DONE]')
     expect(endMs - firstMs).toBeGreaterThan(limitMs - 100)
     expect(endMs - firstMs).toBeLessThan(limitMs + 1_000)
-    await until(() => plane.chats.every(({ ended }) => ended === 'client-left'), 'the vendor sees the connection close')
+    await until(() => plane.chats.every(({ ended }) => ended === 'client-left'))
     expect(plane.chats).toHaveLength(1)
     expect((await exportedRows(plane.gateway)).get(id)).toMatchObject({
       state: 'partial',
@@ -164,10 +163,7 @@ describe('a vendor', alone, () => {
       expect(headers['x-spillway-attempts']).toBe('2')
       expect(endMs).toBeGreaterThan(2 * limitMs - 100)
       expect(endMs).toBeLessThan(2 * (limitMs + 1_000))
-      await until(
-        () => plane.chats.every(({ ended }) => ended === 'client-left'),
-        'both vendors see the connection close',
-      )
+      await until(() => plane.chats.every(({ ended }) => ended === 'client-left'))
       expect([plane.gb.chats.length, plane.no.chats.length]).toEqual([1, 1])
       expect((await exportedRows(plane.gateway)).get(id)).toMatchObject({ state: 'failed', status: 504, attempts: 2 })
     }

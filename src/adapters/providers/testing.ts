@@ -110,12 +110,3 @@ export function chatCall(options: Partial<ProviderCall> = {}): ProviderCall {
     bodyBytes,
   }
 }
-
-/** Waits until something holds, looking again every few milliseconds; fails after ten seconds. */
-export async function until(holds: () => boolean, what: string): Promise<void> {
-  const dueMs = performance.now() + 10_000
-  while (!holds()) {
-    if (performance.now() > dueMs) throw new Error(`it did not come about that ${what}`)
-    await new Promise((resolve) => setTimeout(resolve, 5))
-  }
-}

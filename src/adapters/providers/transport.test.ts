@@ -5,7 +5,7 @@ import { type AddressInfo, createServer as createTcpServer, type Server, type So
 import path from 'node:path'
 import { getCACertificates, setDefaultCACertificates } from 'node:tls'
 import { afterEach, describe, expect, test } from 'vitest'
-import { until } from './testing.ts'
+import { until } from '../../../test/e2e/gateway-process.ts'
 import { openTransport, type Transport } from './transport.ts'
 
 const closing: (() => unknown)[] = []
@@ -121,7 +121,7 @@ describe('kept connections', () => {
       const transport = opened(`http://127.0.0.1:${await listening(server)}`)
       for (let round = 1; round <= 2; round++) {
         expect(await asked(transport)).toBe('ok')
-        await until(() => seen.open === 0, 'it is closed')
+        await until(() => seen.open === 0)
         expect(seen.connections).toBe(round)
       }
     }
@@ -131,7 +131,7 @@ describe('kept connections', () => {
     const { server, seen } = counting((response) => response.writeHead(200, { 'keep-alive': 'x' }).end('ok'))
     const transport = opened(`http://127.0.0.1:${await listening(server)}`, { keepAliveMs: 100 })
     expect(await asked(transport)).toBe('ok')
-    await until(() => seen.open === 0, 'it is closed')
+    await until(() => seen.open === 0)
   })
 
   test('are not used again before a request that was answered early has been sent', async () => {

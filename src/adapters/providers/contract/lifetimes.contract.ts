@@ -1,7 +1,8 @@
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { FakeVendor, type ScriptedExchange } from '../../../../test/e2e/fake-vendor.ts'
+import { until } from '../../../../test/e2e/gateway-process.ts'
 import type { Provider } from '../provider.ts'
-import { type RecordedAnswer, until } from '../testing.ts'
+import type { RecordedAnswer } from '../testing.ts'
 import { answers, done, jsonHead, rawJson, type Setting, streamHead, streams, word } from './setting.contract.ts'
 
 /** Silence, callers who leave or are slow, and what becomes of connections. */
@@ -29,7 +30,7 @@ export function lifetimesContract(setting: Setting): void {
         expect(answer.ending).toMatchObject({ kind: 'failed', failure: { kind: 'timed-out' } })
         expect(tookMs).toBeGreaterThan(159)
         expect(tookMs).toBeLessThan(1_160)
-        await until(() => setting.vendor.seen[0]?.ended === 'client-left', 'the vendor sees the connection close')
+        await until(() => setting.vendor.seen[0]?.ended === 'client-left')
       })
     })
 
@@ -40,7 +41,7 @@ export function lifetimesContract(setting: Setting): void {
       await setting.withLimits({ streamIdleMs: 160 }, async (other) => {
         const answer = await setting.asked(script, { stream }, other)
         expect(answer.ending).toMatchObject({ kind: 'failed', failure: { kind: 'timed-out' } })
-        await until(() => setting.vendor.seen[0]?.ended === 'client-left', 'the vendor sees the connection close')
+        await until(() => setting.vendor.seen[0]?.ended === 'client-left')
       })
     })
 
@@ -84,12 +85,12 @@ export function lifetimesContract(setting: Setting): void {
     ])('%s closes the connection at once', async (_when, stream, script) => {
       setting.vendor.behaviour = { script }
       const answer = setting.ask({ stream })
-      await until(() => setting.vendor.seen.length === 1, 'the vendor is asked')
+      await until(() => setting.vendor.seen.length === 1)
       await new Promise((resolve) => setTimeout(resolve, 20))
       answer.abort()
       answer.abort()
       const leftMs = performance.now()
-      await until(() => setting.vendor.seen[0]?.ended === 'client-left', 'the vendor sees it')
+      await until(() => setting.vendor.seen[0]?.ended === 'client-left')
       expect(performance.now() - leftMs).toBeLessThan(1_000)
     })
 
@@ -111,7 +112,7 @@ export function lifetimesContract(setting: Setting): void {
         answer.abort()
         return true
       })
-      await until(() => answer.pieces === 1, 'the first piece is there')
+      await until(() => answer.pieces === 1)
       await new Promise((resolve) => setTimeout(resolve, 30))
       expect(answer.text).toBe(word('a'))
       expect(answer.ending).toBeUndefined()
@@ -139,7 +140,7 @@ export function lifetimesContract(setting: Setting): void {
     let taking = false
     await setting.withLimits({ streamIdleMs: 160 }, async (other) => {
       const answer = setting.ask({}, () => taking, other)
-      await until(() => answer.pieces === 1, 'the first piece is there')
+      await until(() => answer.pieces === 1)
       // Longer than a stream may be silent: it is not the vendor who is.
       await new Promise((resolve) => setTimeout(resolve, 400))
       expect(answer.pieces).toBe(1)
@@ -249,7 +250,7 @@ export function lifetimesContract(setting: Setting): void {
       },
     }
     const answer = setting.ask({}, undefined, closing)
-    await until(() => answer.pieces === 1, 'it is under way')
+    await until(() => answer.pieces === 1)
     const closed = closing.close()
     const late = setting.ask({}, undefined, closing)
     expect(await late.ended).toMatchObject({ failure: { kind: 'withdrawn' } })

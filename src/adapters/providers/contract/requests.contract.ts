@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { until } from '../testing.ts'
+import { until } from '../../../../test/e2e/gateway-process.ts'
 import { answers, clock, done, jsonHead, type Setting, streams, word } from './setting.contract.ts'
 
 /** What a vendor is sent, and what its refusals mean. */
@@ -132,7 +132,7 @@ export function requestsContract(setting: Setting, proof: { readonly header: str
         response.writeHead(503, { 'content-length': '9' }).flushHeaders(),
       )
       expect(answer.ending).toMatchObject({ failure: { kind: 'overloaded' } })
-      await until(() => setting.vendor.seen[0]?.ended === 'client-left', 'the connection is given up')
+      await until(() => setting.vendor.seen[0]?.ended === 'client-left')
     })
   })
 }

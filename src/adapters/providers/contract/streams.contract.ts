@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { ScriptedExchange } from '../../../../test/e2e/fake-vendor.ts'
-import { until } from '../testing.ts'
+import { until } from '../../../../test/e2e/gateway-process.ts'
 import {
   answers,
   bytesOf,
@@ -32,7 +32,7 @@ export function streamsContract(setting: Setting): void {
         },
       }
       const answer = setting.ask()
-      await until(() => answer.pieces === 1, 'the first event is handed on')
+      await until(() => answer.pieces === 1)
       expect(answer.text).toBe(plain[0])
       release()
       expect(await answer.ended).toMatchObject({ kind: 'whole', progress: { outputTokensCounted: 2 } })
