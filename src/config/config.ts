@@ -9,7 +9,10 @@ export interface Listen {
 }
 
 export interface TrafficLimits {
-  /** From the request sent upstream to its first byte. */
+  /**
+   * From a vendor being asked to the head of a whole answer, or to the first event of a stream. Making a connection and
+   * fetching a token count; keep-alive comments do not.
+   */
   readonly firstByteMs: number
   /** Between two bytes of a running answer; and, towards the client, without progress of a write. */
   readonly streamIdleMs: number
