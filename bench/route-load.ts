@@ -49,13 +49,10 @@ class Load {
   }
 
   handle(event: SchedulerEvent, timed = false): readonly Action[] {
-    if (!timed) return this.scheduler.handle(event, this.nowMs)
-    const switches = involuntarySwitches()
     const startedMs = performance.now()
     const actions = this.scheduler.handle(event, this.nowMs)
     const micros = (performance.now() - startedMs) * 1_000
-    // A call during which the processor went to somebody else has measured the neighbours.
-    if (involuntarySwitches() === switches) {
+    if (timed) {
       this.#note(event.kind, micros)
       this.#noteCycle(event, actions, micros)
     }
@@ -221,10 +218,6 @@ export function deepQueueRound(endpoints: number, waiting: number, seed: number)
   }
   if (load.scheduler.snapshot(load.nowMs).waiting < 0.9 * waiting) throw new Error('the deep queue ran empty')
   return load.timings
-}
-
-function involuntarySwitches(): number {
-  return process.resourceUsage().involuntaryContextSwitches
 }
 
 function pick<T>(list: readonly T[], random: Random): T {

@@ -95,11 +95,12 @@ function firstInOrder(model: Model, request: OpenRequest, nowMs: number): Endpoi
 
 function isPassedOver(model: Model, request: OpenRequest, state: EndpointState, nowMs: number): boolean {
   if (state.heldUntilMs > nowMs || request.failedAt.includes(state)) return true
-  return !model.isGood(state) && !(mayTryOut(model, request, nowMs) && state.isTrialDue(false, nowMs))
+  if (model.isGood(state)) return false
+  return !state.isTrialDue(false, nowMs) || !mayTryOut(model, request, nowMs)
 }
 
 /** Of places that are thought bad the one whose time is over soonest, if one has a free slot. */
-function leastBad(model: Model, request: OpenRequest, nowMs: number): EndpointState | undefined {
+export function leastBad(model: Model, request: OpenRequest, nowMs: number): EndpointState | undefined {
   let best: EndpointState | undefined
   let bestDueMs = Number.POSITIVE_INFINITY
   for (const index of request.eligible.indices) {

@@ -21,6 +21,7 @@ export class Model {
   #states: readonly EndpointState[] = []
   #policy: RoutingPolicy = presets.interactive
   #panic = false
+  #good = 0
   #serviceMs = serviceMsDefault
 
   constructor(fleet: Fleet, random: Random) {
@@ -48,6 +49,7 @@ export class Model {
     for (const state of this.#states) if (state.isEjected) ejected++
     // More than half: the trouble is likely not theirs, so all are tried. A list in order says itself what is next.
     this.#panic = this.#policy.kind === 'best' && ejected * 2 > this.#states.length
+    this.#good = this.#states.filter((state) => this.isGood(state)).length
   }
 
   served(durationMs: number): void {
@@ -57,6 +59,10 @@ export class Model {
   /** Is it served like any other: open, or ejected together with too many? */
   isGood(state: EndpointState): boolean {
     return state.isOpen || (this.#panic && !state.down)
+  }
+
+  get isAllGood(): boolean {
+    return this.#good === this.#states.length
   }
 
   /** A first try needs no leave. */
@@ -76,7 +82,7 @@ export class Model {
 
   /** Is there no good one? Then a bad one is tried: the last place of a request is never ejected for it. */
   isCornered(request: OpenRequest): boolean {
-    return !this.#hasPlace(request, (state) => this.isGood(state))
+    return !(this.#good > 0 && this.#hasPlace(request, (state) => this.isGood(state)))
   }
 
   #hasPlace({ eligible, waitUntilMs, failedAt }: OpenRequest, passes: (state: EndpointState) => boolean): boolean {

@@ -11,8 +11,8 @@ import { type Eligibility, isEligible } from './request.ts'
 const patienceMs = 250
 
 /**
- * The first in order of those who wait for this place and may have it now, or undefined. `hurried`: as if somebody had
- * waited in vain for long.
+ * The first in order of those who wait for this place and may have it now, or undefined. A place that is thought bad is
+ * given to one at a time, to find out. `hurried`: as if somebody had waited in vain for long.
  */
 export function nextWaiter(
   model: Model,
@@ -22,20 +22,33 @@ export function nextWaiter(
 ): OpenRequest | undefined {
   const { fleet, queue, retries } = model
   if (queue.length === 0 || !state.isFree(nowMs) || !fleet.isPresent(state)) return undefined
+  const isGood = model.isGood(state)
+  if (!isGood && !state.isTrialDue(true, nowMs)) return undefined
   const canRetry = retries.canRetry(nowMs)
+  // A request that could not be tried elsewhere is not the one to find out.
+  if (!canRetry && (!isGood || queue.length === queue.retryingLength)) return undefined
   const mayUse = (eligible: Eligibility, retrying: boolean) =>
-    (canRetry || !retrying) && fleet.fits(eligible) && isEligible(eligible, state.endpoint.index)
-  const isInVain = () => hurried || queue.oldestMs(mayUse) <= nowMs - patienceMs
-  const mayAsk = (waiter: OpenRequest) => !waiter.failedAt.includes(state)
-  const isNext = (waiter: OpenRequest) => mayAsk(waiter) && !comesLater(model, waiter, state, nowMs)
-  if (model.isGood(state)) {
-    const isWarm = state.inFlight < state.slots(nowMs)
-    return isWarm || isInVain() ? queue.first(nowMs, mayUse, isNext) : undefined
-  }
-  const tries = canRetry && (state.isTrialDue(false, nowMs) || (state.isTrialDue(true, nowMs) && isInVain()))
-  const mayTry = (waiter: OpenRequest) =>
-    (tries && waiter.tries === 0 && isNext(waiter)) || (mayAsk(waiter) && model.isCornered(waiter))
-  return queue.first(nowMs, mayUse, mayTry)
+    !(retrying && !(canRetry && isGood)) && fleet.fits(eligible) && isEligible(eligible, state.endpoint.index)
+  const isOpenToAll = isGood ? state.inFlight < state.slots(nowMs) : state.isTrialDue(false, nowMs)
+  if (!isOpenToAll && !hurried && queue.oldestMs(mayUse) > nowMs - patienceMs) return undefined
+  return queue.first(
+    nowMs,
+    mayUse,
+    (waiter) => !waiter.failedAt.includes(state) && !comesLater(model, waiter, state, nowMs),
+  )
+}
+
+/** Of those who wait the first few, in order, that have no good place left. */
+export function corneredWaiters(model: Model, nowMs: number): readonly OpenRequest[] {
+  const { fleet, queue, retries } = model
+  const canRetry = retries.canRetry(nowMs)
+  const front = queue.front(nowMs, (eligible, retrying) => (canRetry || !retrying) && fleet.fits(eligible))
+  return front.filter((waiter) => model.isCornered(waiter))
+}
+
+/** Of those who wait for leave to retry the first few, in order. */
+export function retryingWaiters({ fleet, queue }: Model, nowMs: number): readonly OpenRequest[] {
+  return queue.front(nowMs, (eligible, retrying) => retrying && fleet.fits(eligible))
 }
 
 /** At the end of its wait any place with a free slot will do, beyond a slow start, a list's order, an ejection's time. */

@@ -1,4 +1,4 @@
-import { choose } from './choose.ts'
+import { choose, leastBad } from './choose.ts'
 import { DeadlineHeap } from './deadline-heap.ts'
 import type { EndpointSnapshot, EndpointState } from './endpoint-state.ts'
 import type { Action, Attempt, SchedulerEvent } from './events.ts'
@@ -7,7 +7,8 @@ import type { Failure } from './failure.ts'
 import { Fleet } from './fleet.ts'
 import type { AttemptId, EndpointId, RequestId } from './ids.ts'
 import { teach } from './lesson.ts'
-import { mayTakeAnyway, nextWaiter } from './next-waiter.ts'
+import type { Model } from './model.ts'
+import { corneredWaiters, mayTakeAnyway, nextWaiter, retryingWaiters } from './next-waiter.ts'
 import { comesBefore, type OpenAttempt, type OpenRequest, openRequest } from './open-request.ts'
 import type { Random } from './random.ts'
 import { rejectionOf } from './rejection.ts'
@@ -28,8 +29,8 @@ export interface SchedulerSnapshot {
 
 /** This long before its wait ends a request takes any place with a free slot. */
 const lastCallMs = 50
-/** With no open place left, a request that has failed gets leave to try a bad one within this time (P07), or never. */
-const leaveMsMax = 1_000
+/** With no open place left, a request that has failed is served within this time of its failure, or never (P07). */
+const hopelessMsMax = 1_000
 /** While somebody waits, what changes by time alone is looked at this often. */
 const lookAgainMs = 100
 /** So many waits end in one call at the most: one call must stay short also after a long pause. */
@@ -62,6 +63,7 @@ export class Scheduler {
   #nextAttemptId = 1
   #nextSequence = 1
   #waiting = 0
+  #lookAgainDueMs = Number.NEGATIVE_INFINITY
   #nowMs = Number.NEGATIVE_INFINITY
 
   constructor(policy: SchedulerPolicy, random: Random) {
@@ -102,7 +104,7 @@ export class Scheduler {
         this.#probed(event.endpointId, event.reachable)
         break
       case 'woken':
-        this.#serveAll(this.#fleet.states)
+        this.#lookAgain()
         break
     }
     while (this.#returns.firstDueMs <= this.#nowMs) {
@@ -117,7 +119,7 @@ export class Scheduler {
   /** When `woken` is due, or undefined while nothing waits for time to pass. */
   nextWakeMs(): number | undefined {
     if (this.#waiting === 0) return undefined
-    return Math.min(this.#nowMs + lookAgainMs, this.#waits.firstDueMs, this.#returns.firstDueMs)
+    return Math.min(this.#lookAgainDueMs, this.#waits.firstDueMs, this.#returns.firstDueMs)
   }
 
   snapshot(nowMs: number): SchedulerSnapshot {
@@ -175,16 +177,24 @@ export class Scheduler {
     if (this.#nowMs > facts.deadlineMs) return this.#reject(request, 'deadline')
     request.waitUntilMs = Math.min(facts.deadlineMs, this.#nowMs + facts.waitMsMax - request.waitedMs)
     if (!this.#fleet.fits(eligible)) return this.#wait(request)
-    // Leave to retry goes by priority and arrival too.
-    if (request.tries > 0 && model.queue.retryingLength > 0 && model.hasLeave(request, this.#nowMs))
-      this.#serveAll(model.states, request)
-    while (model.hasLeave(request, this.#nowMs)) {
-      const state = choose(model, request, this.#nowMs)
-      if (state === undefined) break
-      if (!this.#serve(state, request)) return this.#dispatch(request, state)
-    }
+    if (request.tries > 0) this.#serveRetries(model, request)
+    if (this.#tryPlace(request)) return
     if (model.mayRecover(request)) this.#wait(request)
     else this.#reject(request)
+  }
+
+  /** Gives false where there is no place for it, or no leave, at this moment. */
+  #tryPlace(request: OpenRequest): boolean {
+    const { model } = request
+    while (model.hasLeave(request, this.#nowMs)) {
+      const state = choose(model, request, this.#nowMs)
+      if (state === undefined) return false
+      // Those who come before it and could use the place go first.
+      if (this.#serve(state, request)) continue
+      this.#dispatch(request, state)
+      return true
+    }
+    return false
   }
 
   // ---- waiting --------------------------------------------------------------------------------------------------
@@ -199,6 +209,7 @@ export class Scheduler {
     request.waiting = true
     request.waitingFromMs = this.#nowMs
     request.model.queue.add(request)
+    if (this.#waiting === 0) this.#lookAgainDueMs = this.#nowMs + lookAgainMs
     this.#waiting++
     this.#waits.add(request, this.#waitEndMs(request) - lastCallMs)
   }
@@ -220,11 +231,11 @@ export class Scheduler {
     return worst
   }
 
-  /** One without leave to retry, and with nothing but bad places left, gives up soon. */
+  /** One that has failed, and has nothing but bad places left, gives up soon. */
   #waitEndMs(request: OpenRequest): number {
     const { model, eligible, waitUntilMs, firstFailureMs } = request
-    const isHopeless = this.#fleet.fits(eligible) && !model.hasLeave(request, this.#nowMs) && !model.hasOpen(request)
-    return isHopeless ? Math.min(waitUntilMs, firstFailureMs + leaveMsMax) : waitUntilMs
+    const isHopeless = request.tries > 0 && this.#fleet.fits(eligible) && !model.hasOpen(request)
+    return isHopeless ? Math.min(waitUntilMs, firstFailureMs + hopelessMsMax) : waitUntilMs
   }
 
   /**
@@ -233,6 +244,11 @@ export class Scheduler {
    */
   #serve(state: EndpointState, ahead?: OpenRequest, hurried = false): boolean {
     const model = this.#fleet.model(state.endpoint.model)
+    const served = this.#offer(model, state, ahead, hurried)
+    return (!model.isGood(state) && this.#serveCornered(model, ahead)) || served
+  }
+
+  #offer(model: Model, state: EndpointState, ahead?: OpenRequest, hurried = false): boolean {
     let served = false
     for (;;) {
       const waiter = nextWaiter(model, state, hurried, this.#nowMs)
@@ -242,8 +258,42 @@ export class Scheduler {
     }
   }
 
-  #serveAll(states: readonly EndpointState[], ahead?: OpenRequest): void {
-    if (this.#waiting > 0) for (const state of states) this.#serve(state, ahead)
+  /** A bad place for those who have no good one left. */
+  #serveCornered(model: Model, ahead?: OpenRequest): boolean {
+    let served = false
+    if (model.queue.length === 0 || model.isAllGood) return served
+    for (let progress = true; progress; served ||= progress) {
+      progress = false
+      for (const waiter of corneredWaiters(model, this.#nowMs)) {
+        if (ahead !== undefined && !comesBefore(waiter, ahead)) break
+        const state = model.hasLeave(waiter, this.#nowMs) ? leastBad(model, waiter, this.#nowMs) : undefined
+        if (state === undefined) continue
+        this.#dispatch(waiter, state)
+        progress = true
+      }
+    }
+    return served
+  }
+
+  /** Leave to retry goes by priority and arrival too. */
+  #serveRetries(model: Model, ahead: OpenRequest): void {
+    if (model.queue.retryingLength === 0 || !model.hasLeave(ahead, this.#nowMs)) return
+    for (const waiter of retryingWaiters(model, this.#nowMs)) {
+      if (!model.hasLeave(waiter, this.#nowMs) || !comesBefore(waiter, ahead)) return
+      this.#tryPlace(waiter)
+    }
+  }
+
+  #serveAll(model: Model): void {
+    if (model.queue.length === 0) return
+    for (const state of model.states) this.#offer(model, state)
+    this.#serveCornered(model)
+  }
+
+  #lookAgain(): void {
+    if (this.#nowMs < this.#lookAgainDueMs) return
+    this.#lookAgainDueMs = this.#nowMs + lookAgainMs
+    for (const model of this.#fleet.models) this.#serveAll(model)
   }
 
   /** Ends waits whose time is over; just before that, any eligible place with a free slot is good enough. */
@@ -342,14 +392,15 @@ export class Scheduler {
   #failed(running: OpenAttempt, failure: Failure): void {
     const { request, state, startedMs, answering } = running
     this.#release(running)
+    const { heldUntilMs } = state
     const isEjected = teach(state, failure, startedMs, answering, this.#nowMs)
-    const isHeld = state.heldUntilMs > this.#nowMs
+    const isHeld = state.heldUntilMs > heldUntilMs
     if (isEjected) this.#healthChanged(state)
     if (isHeld) this.#returns.add(state, state.heldUntilMs)
     if (answering) this.#end(request)
     else this.#tryAgain(running, failure)
     // Those who waited for this place may have to look elsewhere now.
-    if (isEjected || isHeld) this.#serveAll(request.model.states)
+    if (isEjected || isHeld) this.#serveAll(request.model)
     else this.#serve(state)
   }
 
@@ -391,7 +442,7 @@ export class Scheduler {
     const state = this.#fleet.find(endpointId)
     if (state === undefined || !state.probed(reachable)) return
     this.#healthChanged(state)
-    this.#serveAll(this.#fleet.model(state.endpoint.model).states)
+    this.#serveAll(this.#fleet.model(state.endpoint.model))
   }
 }
 

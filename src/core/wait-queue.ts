@@ -12,6 +12,9 @@ export interface Waiter {
   readonly tries: number
 }
 
+/** Of those who have failed somewhere, each somewhere else, so many of a lane are looked at. */
+const frontOfRetries = 8
+
 /** Waiters with the same eligibility. */
 interface Group<W> {
   readonly eligible: Eligibility
@@ -100,6 +103,28 @@ export class WaitQueue<W extends Waiter> {
       }
     }
     return best
+  }
+
+  /**
+   * Who stands first in the lanes of the groups that pass, in order: one of each lane, or a few where they may differ.
+   */
+  front(nowMs: number, groupPasses: (eligible: Eligibility, retrying: boolean) => boolean): readonly W[] {
+    const front: W[] = []
+    for (const groups of this.#kinds) {
+      for (const { eligible, retrying, lanes } of groups.values()) {
+        if (!groupPasses(eligible, retrying)) continue
+        for (const { waiters } of lanes) {
+          let left = retrying ? frontOfRetries : 1
+          for (let at = 0; at < waiters.length && left > 0; at++) {
+            const waiter = waiters[at] as W
+            if (waiter.waitUntilMs < nowMs) continue
+            front.push(waiter)
+            left--
+          }
+        }
+      }
+    }
+    return front.sort((a, b) => b.priority - a.priority || a.sequence - b.sequence)
   }
 
   /** When the one that came first of all in the groups that pass has come; infinite where there is none. */
