@@ -38,17 +38,17 @@ export function nextWaiter(
   )
 }
 
-/** Of those who wait the first few, in order, that have no good place left. */
-export function corneredWaiters(model: Model, nowMs: number): readonly OpenRequest[] {
+/** Those who wait and have no good place left, in order. */
+export function* corneredWaiters(model: Model, nowMs: number): Generator<OpenRequest> {
   const { fleet, queue, retries } = model
   const canRetry = retries.canRetry(nowMs)
-  const front = queue.front(nowMs, (eligible, retrying) => (canRetry || !retrying) && fleet.fits(eligible))
-  return front.filter((waiter) => model.isCornered(waiter))
+  const waiters = queue.inOrder(nowMs, (eligible, retrying) => (canRetry || !retrying) && fleet.fits(eligible))
+  for (const waiter of waiters) if (model.isCornered(waiter)) yield waiter
 }
 
-/** Of those who wait for leave to retry the first few, in order. */
-export function retryingWaiters({ fleet, queue }: Model, nowMs: number): readonly OpenRequest[] {
-  return queue.front(nowMs, (eligible, retrying) => retrying && fleet.fits(eligible))
+/** Those who wait for leave to retry, in order. */
+export function retryingWaiters({ fleet, queue }: Model, nowMs: number): Generator<OpenRequest> {
+  return queue.inOrder(nowMs, (eligible, retrying) => retrying && fleet.fits(eligible))
 }
 
 /** At the end of its wait any place with a free slot will do, beyond a slow start, a list's order, an ejection's time. */

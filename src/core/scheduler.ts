@@ -260,17 +260,14 @@ export class Scheduler {
 
   /** A bad place for those who have no good one left. */
   #serveCornered(model: Model, ahead?: OpenRequest): boolean {
+    if (model.queue.length === 0 || model.isAllGood) return false
     let served = false
-    if (model.queue.length === 0 || model.isAllGood) return served
-    for (let progress = true; progress; served ||= progress) {
-      progress = false
-      for (const waiter of corneredWaiters(model, this.#nowMs)) {
-        if (ahead !== undefined && !comesBefore(waiter, ahead)) break
-        const state = model.hasLeave(waiter, this.#nowMs) ? leastBad(model, waiter, this.#nowMs) : undefined
-        if (state === undefined) continue
-        this.#dispatch(waiter, state)
-        progress = true
-      }
+    for (const waiter of corneredWaiters(model, this.#nowMs)) {
+      if (ahead !== undefined && !comesBefore(waiter, ahead)) break
+      const state = model.hasLeave(waiter, this.#nowMs) ? leastBad(model, waiter, this.#nowMs) : undefined
+      if (state === undefined) continue
+      this.#dispatch(waiter, state)
+      served = true
     }
     return served
   }

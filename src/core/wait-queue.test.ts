@@ -89,6 +89,24 @@ describe('the wait queue', () => {
     expect(queue.oldestMs(() => false)).toBe(Number.POSITIVE_INFINITY)
   })
 
+  test('goes through them in order, on behind those that are taken out, past a few retries that are not', () => {
+    const retries = Array.from({ length: 20 }, (_, n) => waiter(`retry ${n}`, { sequence: 10 + n, tries: 1 }))
+    const queue = queueOf(
+      waiter('taken', { sequence: 1 }),
+      waiter('stays', { sequence: 2 }),
+      waiter('behind', { sequence: 3 }),
+      waiter('over', { sequence: 4, priority: 10, waitUntilMs: 50 }),
+      waiter('high', { sequence: 5, priority: 10 }),
+      ...retries,
+    )
+    const seen: string[] = []
+    for (const one of queue.inOrder(100, anyone)) {
+      seen.push(one.name)
+      if (one.name === 'taken' || one.name === 'high') queue.remove(one)
+    }
+    expect(seen).toEqual(['high', 'taken', 'stays', ...retries.slice(0, 8).map(({ name }) => name)])
+  })
+
   test('names the newest of the lowest priority as the last, and counts who is ahead', () => {
     const queue = queueOf(
       waiter('low', { sequence: 1 }),

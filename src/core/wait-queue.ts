@@ -1,3 +1,4 @@
+import { comesBefore } from './open-request.ts'
 import type { Eligibility } from './request.ts'
 
 /** What the queue needs of a waiting request. */
@@ -12,8 +13,8 @@ export interface Waiter {
   readonly tries: number
 }
 
-/** Of those who have failed somewhere, each somewhere else, so many of a lane are looked at. */
-const frontOfRetries = 8
+/** Of those who have failed somewhere, each somewhere else, so many of a lane are looked at where none can be helped. */
+const retriesLookedAt = 8
 
 /** Waiters with the same eligibility. */
 interface Group<W> {
@@ -106,25 +107,34 @@ export class WaitQueue<W extends Waiter> {
   }
 
   /**
-   * Who stands first in the lanes of the groups that pass, in order: one of each lane, or a few where they may differ.
+   * Those of the groups that pass, in order, whose wait is not over. Goes on behind one as long as it is taken out of the
+   * queue meanwhile; behind one that stays only where others may differ from it, and there a few.
    */
-  front(nowMs: number, groupPasses: (eligible: Eligibility, retrying: boolean) => boolean): readonly W[] {
-    const front: W[] = []
+  *inOrder(nowMs: number, groupPasses: (eligible: Eligibility, retrying: boolean) => boolean): Generator<W> {
+    const lanes: { readonly waiters: readonly W[]; at: number; staysLeft: number }[] = []
     for (const groups of this.#kinds) {
-      for (const { eligible, retrying, lanes } of groups.values()) {
-        if (!groupPasses(eligible, retrying)) continue
-        for (const { waiters } of lanes) {
-          let left = retrying ? frontOfRetries : 1
-          for (let at = 0; at < waiters.length && left > 0; at++) {
-            const waiter = waiters[at] as W
-            if (waiter.waitUntilMs < nowMs) continue
-            front.push(waiter)
-            left--
-          }
-        }
+      for (const group of groups.values()) {
+        if (!groupPasses(group.eligible, group.retrying)) continue
+        for (const { waiters } of group.lanes)
+          lanes.push({ waiters, at: 0, staysLeft: group.retrying ? retriesLookedAt : 1 })
       }
     }
-    return front.sort((a, b) => b.priority - a.priority || a.sequence - b.sequence)
+    for (;;) {
+      let next: W | undefined
+      let lane: (typeof lanes)[number] | undefined
+      for (const one of lanes) {
+        while (one.at < one.waiters.length && (one.waiters[one.at] as W).waitUntilMs < nowMs) one.at++
+        const waiter = one.staysLeft > 0 ? one.waiters[one.at] : undefined
+        if (waiter === undefined || (next !== undefined && !comesBefore(waiter, next))) continue
+        next = waiter
+        lane = one
+      }
+      if (next === undefined || lane === undefined) return
+      yield next
+      if (lane.waiters[lane.at] !== next) continue
+      lane.at++
+      lane.staysLeft--
+    }
   }
 
   /** When the one that came first of all in the groups that pass has come; infinite where there is none. */
@@ -146,12 +156,7 @@ export class WaitQueue<W extends Waiter> {
       for (const { lanes } of groups.values()) {
         const newest = lanes.at(-1)?.waiters.at(-1)
         if (newest === undefined) continue
-        if (
-          worst === undefined ||
-          newest.priority < worst.priority ||
-          (newest.priority === worst.priority && newest.sequence > worst.sequence)
-        )
-          worst = newest
+        if (worst === undefined || comesBefore(worst, newest)) worst = newest
       }
     }
     return worst

@@ -1,0 +1,362 @@
+import type { Endpoint, RoutingPreset } from '../../src/core/endpoint.ts'
+import type { Attempt, SchedulerEvent } from '../../src/core/events.ts'
+import type { Failure } from '../../src/core/failure.ts'
+import type { AttemptId, EndpointId, RequestId } from '../../src/core/ids.ts'
+import type { RequestFacts } from '../../src/core/request.ts'
+import { Place } from './place.ts'
+
+/** A request as the witness has seen it. */
+export interface Seen {
+  readonly facts: RequestFacts
+  readonly order: number
+  readonly arrivedMs: number
+  /** Where it may go by its tenant's terms; undefined while its word is older than the endpoints in force. */
+  allowed: ReadonlySet<EndpointId> | undefined
+  tries: number
+  timeouts: number
+  readonly failedAt: Set<Place>
+  running: Running | undefined
+  waitingFromMs: number
+  waitedMs: number
+  /** Since when it waits although it could be served. */
+  idleSinceMs: number | undefined
+}
+
+export interface Running {
+  readonly id: AttemptId
+  readonly place: Place
+  readonly startedMs: number
+  readonly trial: boolean
+  answering: boolean
+}
+
+/** What one event calls for, or allows. */
+export interface Expected {
+  abort: AttemptId | undefined
+  ejected: boolean
+  opened: boolean
+  mayEject: boolean
+  mayOpen: boolean
+  mustEnd: RequestId | undefined
+}
+
+const budgetWindowMs = 10_000
+/** The scheduler counts its budget by the second: within these bounds it may be stricter than the rule. */
+const budgetSlackMs = 1_000
+const lastCallMs = 50
+
+/** What the witness knows: who is open, where it has been, what has become of each place. By the rules, not by the code. */
+export class Books {
+  readonly open = new Map<RequestId, Seen>()
+  current: ReadonlyMap<EndpointId, Place> = new Map()
+  nowMs = 0
+  readonly #attemptsMax: number
+  readonly #law: (tenant: string, endpoint: Endpoint) => boolean
+  readonly #attempts = new Map<AttemptId, Seen>()
+  readonly #places = new Map<string, Place>()
+  readonly #tries = new Map<string, { readonly atMs: number; readonly kind: 'first' | 'retry' }[]>()
+  #routing: Readonly<Record<string, RoutingPreset>> = {}
+  #version = 0
+  #order = 0
+
+  constructor(attemptsMax: number, law: (tenant: string, endpoint: Endpoint) => boolean) {
+    this.#attemptsMax = attemptsMax
+    this.#law = law
+  }
+
+  // ---- what happens ---------------------------------------------------------------------------------------------
+
+  /** Writes down what the scheduler is told. */
+  take(event: SchedulerEvent): Expected {
+    const expected: Expected = {
+      abort: undefined,
+      ejected: false,
+      opened: false,
+      mayEject: false,
+      mayOpen: false,
+      mustEnd: undefined,
+    }
+    switch (event.kind) {
+      case 'request-arrived': {
+        const seen: Seen = {
+          facts: event.request,
+          order: this.#order++,
+          arrivedMs: this.nowMs,
+          allowed: this.#allowedOf(event.request, event.request.eligible.version),
+          tries: 0,
+          timeouts: 0,
+          failedAt: new Set(),
+          running: undefined,
+          waitingFromMs: this.nowMs,
+          waitedMs: 0,
+          idleSinceMs: undefined,
+        }
+        this.open.set(event.request.id, seen)
+        if (seen.allowed?.size === 0) expected.mustEnd = event.request.id
+        break
+      }
+      case 'request-cancelled': {
+        const seen = this.open.get(event.requestId)
+        if (seen?.running !== undefined) {
+          expected.abort = seen.running.id
+          this.#left(seen)
+        }
+        this.open.delete(event.requestId)
+        break
+      }
+      case 'attempt-answering': {
+        const { seen, running } = this.#runningOf(event.attemptId)
+        running.answering = true
+        this.#worked(running, expected)
+        seen.idleSinceMs = undefined
+        break
+      }
+      case 'attempt-completed': {
+        const { seen, running } = this.#runningOf(event.attemptId)
+        running.place.cutsInRow = 0
+        if (!running.answering) this.#worked(running, expected)
+        this.#left(seen)
+        this.open.delete(seen.facts.id)
+        break
+      }
+      case 'attempt-refused': {
+        const { seen, running } = this.#runningOf(event.attemptId)
+        this.#worked(running, expected)
+        this.#left(seen)
+        this.open.delete(seen.facts.id)
+        break
+      }
+      case 'attempt-failed':
+        this.#failed(event.attemptId, event.failure, expected)
+        break
+      case 'endpoints-changed':
+        this.#changed(event.version, event.endpoints, event.routing)
+        break
+      case 'eligibility-changed': {
+        const seen = this.open.get(event.requestId)
+        if (seen === undefined) break
+        seen.allowed = this.#allowedOf(seen.facts, event.eligible.version)
+        if (seen.running === undefined && seen.allowed?.size === 0) expected.mustEnd = event.requestId
+        break
+      }
+      case 'endpoint-probed': {
+        const place = this.current.get(event.endpointId)
+        if (place !== undefined) place.down = !event.reachable
+        break
+      }
+      case 'woken':
+        break
+    }
+    return expected
+  }
+
+  #worked({ place, startedMs }: Running, expected: Expected): void {
+    place.failuresInRow = 0
+    if (!place.ejected || startedMs < place.ejectedAtMs) return
+    place.cutsInRow = 0
+    if (!this.#isCurrent(place)) {
+      place.ejected = false
+      return
+    }
+    expected.mayOpen = true
+    expected.opened = true
+  }
+
+  #failed(attemptId: AttemptId, failure: Failure, expected: Expected): void {
+    const { seen, running } = this.#runningOf(attemptId)
+    const { place, answering, startedMs } = running
+    this.#left(seen)
+    if (failure.kind === 'rate-limited') place.hold(failure.retryAfterMs ?? 1_000, this.nowMs)
+    if (failure.kind === 'overloaded') place.hold(failure.retryAfterMs ?? 0, this.nowMs)
+    const saysNothing = ['rate-limited', 'withdrawn', 'missing-model'].includes(failure.kind) || failure.stale === true
+    if (!saysNothing) {
+      const ejects = place.failed(startedMs, answering, this.nowMs)
+      if (!this.#isCurrent(place)) {
+        if (ejects) place.eject(this.nowMs)
+      } else {
+        expected.mayEject = ejects
+        expected.ejected = ejects
+      }
+    }
+    if (answering) {
+      this.open.delete(seen.facts.id)
+      return
+    }
+    seen.waitingFromMs = this.nowMs
+    if (failure.kind === 'timed-out') seen.timeouts++
+    if (failure.kind === 'withdrawn') {
+      seen.tries--
+      const made = this.#triesOf(seen.facts.model)
+      const at = made.findLastIndex(({ atMs, kind }) => atMs === startedMs && (kind === 'first') === (seen.tries === 0))
+      made.splice(at, 1)
+      return
+    }
+    // The only place is asked once more after a reset, any after a connection that had been idle for too long.
+    const mayAskAgain =
+      failure.stale === true || (failure.kind === 'reset' && seen.tries === 1 && seen.allowed?.size === 1)
+    if (failure.kind !== 'rate-limited' && !mayAskAgain) seen.failedAt.add(place)
+    if (seen.tries >= this.#attemptsMax || seen.timeouts > 1) expected.mustEnd = seen.facts.id
+  }
+
+  #left(seen: Seen): void {
+    const { running } = seen
+    if (running === undefined) return
+    running.place.inFlight--
+    if (running.trial) running.place.trials--
+    this.#attempts.delete(running.id)
+    seen.running = undefined
+  }
+
+  #changed(version: number, endpoints: readonly Endpoint[], routing: Readonly<Record<string, RoutingPreset>>): void {
+    this.#version = version
+    this.#routing = routing
+    const next = new Map<EndpointId, Place>()
+    for (const endpoint of endpoints) {
+      const key = `${endpoint.id} ${endpoint.model} ${endpoint.subProcessor} ${endpoint.country}`
+      const known = this.#places.get(key)
+      const isForgotten =
+        known === undefined || (!this.#isCurrent(known) && known.inFlight === 0 && known.heldUntilMs <= this.nowMs)
+      const place = isForgotten ? new Place(endpoint) : known
+      place.endpoint = endpoint
+      this.#places.set(key, place)
+      next.set(endpoint.id, place)
+    }
+    this.current = next
+    for (const seen of this.open.values()) seen.allowed = undefined
+  }
+
+  #allowedOf(facts: RequestFacts, version: number): ReadonlySet<EndpointId> | undefined {
+    if (version !== this.#version) return undefined
+    const allowed = new Set<EndpointId>()
+    for (const { endpoint } of this.current.values())
+      if (endpoint.model === facts.model && this.#law(facts.tenant, endpoint)) allowed.add(endpoint.id)
+    return allowed
+  }
+
+  dispatched(seen: Seen, { id }: Attempt, place: Place): void {
+    const trial = !place.isOpen
+    this.#triesOf(seen.facts.model).push({ atMs: this.nowMs, kind: seen.tries === 0 ? 'first' : 'retry' })
+    seen.tries++
+    seen.waitedMs += this.nowMs - seen.waitingFromMs
+    seen.idleSinceMs = undefined
+    seen.running = { id, place, startedMs: this.nowMs, trial, answering: false }
+    place.inFlight++
+    if (trial) place.trials++
+    this.#attempts.set(id, seen)
+  }
+
+  // ---- what follows from it -------------------------------------------------------------------------------------
+
+  get waiting(): number {
+    let waiting = 0
+    for (const { running } of this.open.values()) if (running === undefined) waiting++
+    return waiting
+  }
+
+  /** Retries and first tries of the model in the last ten seconds. */
+  spent(model: string): { firsts: number; retries: number } {
+    return this.#spent(model, budgetWindowMs, budgetWindowMs)
+  }
+
+  /** Also by the scheduler's stricter count. */
+  surelyHasLeave(seen: Seen): boolean {
+    if (seen.tries === 0) return true
+    const { firsts, retries } = this.#spent(
+      seen.facts.model,
+      budgetWindowMs - budgetSlackMs,
+      budgetWindowMs + budgetSlackMs,
+    )
+    return retries + 1 <= 0.2 * firsts + 3
+  }
+
+  #spent(model: string, firstsMs: number, retriesMs: number): { firsts: number; retries: number } {
+    const tries = this.#triesOf(model)
+    while (tries.length > 0 && (tries[0]?.atMs as number) < this.nowMs - budgetWindowMs - budgetSlackMs) tries.shift()
+    let firsts = 0
+    let retries = 0
+    for (const { atMs, kind } of tries) {
+      if (kind === 'first' && atMs > this.nowMs - firstsMs) firsts++
+      if (kind === 'retry' && atMs > this.nowMs - retriesMs) retries++
+    }
+    return { firsts, retries }
+  }
+
+  mayHave(seen: Seen, place: Place): boolean {
+    if (seen.running !== undefined || seen.allowed?.has(place.endpoint.id) !== true || seen.failedAt.has(place))
+      return false
+    if (!place.isFree(this.nowMs) || this.nowMs > this.waitEndMs(seen)) return false
+    return !this.isTooEarly(seen, place, true)
+  }
+
+  /**
+   * Does the list bid it wait for a place before this one, one that neither has failed it nor asked to be left alone nor
+   * is thought bad? `trials`: an ejected one counts, since it may be about to be tried.
+   */
+  isTooEarly(seen: Seen, place: Place, trials: boolean): boolean {
+    if (this.#routing[place.endpoint.model] !== 'pinned') return false
+    return [...this.current.values()].some(
+      (earlier) =>
+        earlier.endpoint.index < place.endpoint.index &&
+        seen.allowed?.has(earlier.endpoint.id) === true &&
+        !seen.failedAt.has(earlier) &&
+        earlier.heldUntilMs <= this.nowMs &&
+        (earlier.isOpen || (trials && !earlier.down && earlier.trials === 0)),
+    )
+  }
+
+  /** No place is left to it that is open, or will let itself be asked before its wait is over. */
+  isCornered(seen: Seen): boolean {
+    const panic = this.isPanic(seen.facts.model)
+    for (const place of this.current.values()) {
+      if (seen.allowed?.has(place.endpoint.id) !== true || seen.failedAt.has(place)) continue
+      if ((place.isOpen || (panic && !place.down)) && place.heldUntilMs <= this.waitEndMs(seen)) return false
+    }
+    return true
+  }
+
+  /** More than half of a model's endpoints are ejected: all are tried. */
+  isPanic(model: string): boolean {
+    const places = [...this.current.values()].filter(({ endpoint }) => endpoint.model === model)
+    const ejected = places.filter(({ ejected }) => ejected).length
+    return this.#routing[model] !== 'pinned' && ejected * 2 > places.length
+  }
+
+  waitEndMs({ facts, waitingFromMs, waitedMs }: Seen): number {
+    return Math.min(facts.deadlineMs, waitingFromMs + facts.waitMsMax - waitedMs)
+  }
+
+  isLastCall(seen: Seen): boolean {
+    return this.nowMs >= this.waitEndMs(seen) - lastCallMs
+  }
+
+  hasSomePlace(seen: Seen): boolean {
+    const cornered = this.isCornered(seen)
+    const panic = this.isPanic(seen.facts.model)
+    for (const place of this.current.values())
+      if ((place.isOpen || cornered || (panic && !place.down)) && this.mayHave(seen, place)) return true
+    return false
+  }
+
+  #isCurrent(place: Place): boolean {
+    return this.current.get(place.endpoint.id) === place
+  }
+
+  #triesOf(model: string) {
+    let tries = this.#tries.get(model)
+    if (tries === undefined) {
+      tries = []
+      this.#tries.set(model, tries)
+    }
+    return tries
+  }
+
+  #runningOf(attemptId: AttemptId): { seen: Seen; running: Running } {
+    const seen = this.#attempts.get(attemptId)
+    if (seen?.running === undefined) throw new Error(`attempt ${attemptId} is not running: the test is wrong`)
+    return { seen, running: seen.running }
+  }
+}
+
+export function comesBefore(a: Seen, b: Seen): boolean {
+  return a.facts.priority > b.facts.priority || (a.facts.priority === b.facts.priority && a.order < b.order)
+}
