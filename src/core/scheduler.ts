@@ -4,6 +4,7 @@ import type { EndpointSnapshot, EndpointState } from './endpoint-state.ts'
 import type { Action, Attempt, SchedulerEvent } from './events.ts'
 import { type Candidate, explainChoice } from './explain.ts'
 import type { Failure } from './failure.ts'
+import { FlatMap } from './flat-map.ts'
 import { Fleet } from './fleet.ts'
 import type { AttemptId, EndpointId, RequestId } from './ids.ts'
 import { teach } from './lesson.ts'
@@ -53,8 +54,8 @@ const expiredMax = 50
 export class Scheduler {
   readonly #policy: SchedulerPolicy
   readonly #fleet: Fleet
-  readonly #requests = new Map<RequestId, OpenRequest>()
-  readonly #attempts = new Map<AttemptId, OpenAttempt>()
+  readonly #requests = new FlatMap<RequestId, OpenRequest>()
+  readonly #attempts = new FlatMap<AttemptId, OpenAttempt>()
   /** Waits by their end. */
   readonly #waits = new DeadlineHeap<OpenRequest>()
   /** Endpoints by when they may be asked again. */

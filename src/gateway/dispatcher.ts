@@ -1,5 +1,6 @@
 import type { Clock } from '../core/clock.ts'
 import type { Action, Attempt, EndpointHealth, Rejection, SchedulerEvent } from '../core/events.ts'
+import { FlatMap } from '../core/flat-map.ts'
 import type { AttemptId, EndpointId, RequestId } from '../core/ids.ts'
 import type { Eligibility, RequestFacts } from '../core/request.ts'
 import type { Scheduler } from '../core/scheduler.ts'
@@ -32,8 +33,8 @@ export class Dispatcher {
   readonly #clock: Clock
   readonly #log: EventLog | undefined
   readonly #onEndpointState: (endpoint: EndpointId, state: EndpointHealth) => void
-  readonly #requests = new Map<RequestId, Dispatchable>()
-  readonly #attempts = new Map<AttemptId, Dispatchable>()
+  readonly #requests = new FlatMap<RequestId, Dispatchable>()
+  readonly #attempts = new FlatMap<AttemptId, Dispatchable>()
   readonly #pending: SchedulerEvent[] = []
   #handling = false
   #timer: NodeJS.Timeout | undefined

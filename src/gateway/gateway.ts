@@ -5,7 +5,8 @@ import type { Storage } from '../adapters/storage/storage.ts'
 import type { Config } from '../config/config.ts'
 import type { Clock } from '../core/clock.ts'
 import type { EndpointHealth } from '../core/events.ts'
-import type { EndpointId } from '../core/ids.ts'
+import { FlatMap } from '../core/flat-map.ts'
+import type { EndpointId, RequestId } from '../core/ids.ts'
 import type { Random } from '../core/random.ts'
 import { Scheduler, type SchedulerSnapshot } from '../core/scheduler.ts'
 import { Dispatcher, type EventLog } from './dispatcher.ts'
@@ -42,7 +43,7 @@ export class Gateway {
   readonly #scheduler: Scheduler
   readonly #dispatcher: Dispatcher
   readonly #prober: Prober
-  readonly #open = new Set<Relay>()
+  readonly #open = new FlatMap<RequestId, Relay>()
   readonly #handler: RequestHandler
   readonly #lifecycle: Lifecycle = { probed: false, draining: false }
   /** Resolves once every provider was tried once. */
@@ -155,7 +156,7 @@ export class Gateway {
     this.#front?.drain()
     const dueMs = this.#options.clock.nowMs() + drainMs
     while (this.#open.size > 0 && this.#options.clock.nowMs() < dueMs) await pause(20)
-    for (const relay of [...this.#open])
+    for (const relay of this.#open.values())
       relay.giveUp('draining', 'this instance is shutting down; the answer is not whole')
     // What was given up is settled within the next journal cycles.
     for (let round = 0; round < 100 && this.#open.size > 0; round++) await pause(20)
@@ -169,7 +170,7 @@ export class Gateway {
 
   /** A key that is revoked, or whose tenant is gone, gets nothing more, not even the rest of an answer. */
   #endRevoked(keys: KeyTable): void {
-    for (const relay of [...this.#open]) {
+    for (const relay of this.#open.values()) {
       if (!keys.has(relay.keyId))
         relay.giveUp('invalid_api_key', 'this API key was revoked while the request was open; the answer is not whole')
     }

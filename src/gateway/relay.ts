@@ -7,6 +7,8 @@ import type { Clock } from '../core/clock.ts'
 import { type ErrorCode, errorCodes } from '../core/errors.ts'
 import type { Attempt, Rejection } from '../core/events.ts'
 import type { Failure } from '../core/failure.ts'
+import type { FlatMap } from '../core/flat-map.ts'
+import type { RequestId } from '../core/ids.ts'
 import { type Eligibility, eligibilityOf, isEligible, type RequestFacts, type TokenCount } from '../core/request.ts'
 import { SpillwayError } from '../core/spillway-error.ts'
 import { answerHeaders, rateLimitHeaders } from './answer-headers.ts'
@@ -30,7 +32,7 @@ export interface RelayHouse {
   readonly observer: Observer
   readonly estimate: InputEstimate
   plane(): Plane
-  open: Set<Relay>
+  readonly open: FlatMap<RequestId, Relay>
 }
 
 /** One try as the relay follows it. */
@@ -112,7 +114,7 @@ export class Relay implements Dispatchable, AnswerSink {
     )
     if (reservation.kind === 'exceeded') return this.#refuse(exceededError(reservation), reservation.remaining)
     this.#reservation = reservation
-    house.open.add(this)
+    house.open.set(request.id, this)
     request.exchange.gone = () => this.#gone()
     this.#away()
     house.dispatcher.arrive(this)
@@ -415,7 +417,7 @@ export class Relay implements Dispatchable, AnswerSink {
   #end(): void {
     if (this.#ended) return
     this.#ended = true
-    this.#house.open.delete(this)
+    this.#house.open.delete(this.#request.id)
     this.#house.dispatcher.forget(this)
   }
 

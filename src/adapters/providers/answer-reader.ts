@@ -53,6 +53,7 @@ export interface AnswerLimits {
 export class AnswerReader implements HttpSink, ProviderExchange, Watched {
   silenceMsMax: number
   silentMs = 0
+  slot = -1
   readonly #options: ReaderOptions
   readonly #scanner: EventScanner
   #exchange: HttpExchange | undefined

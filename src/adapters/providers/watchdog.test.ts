@@ -12,6 +12,7 @@ function watched(silenceMsMax: number): Watched & { fell: number } {
   return {
     silenceMsMax,
     silentMs: 0,
+    slot: -1,
     fell: 0,
     fellSilent() {
       this.fell++

@@ -1,5 +1,7 @@
+import { SlotSet, type Slotted } from '../../core/slot-set.ts'
+
 /** What may fall silent. */
-export interface Watched {
+export interface Watched extends Slotted {
   /** How long it may go without a sign of life, ms; changes as it moves from one phase to the next. */
   readonly silenceMsMax: number
   /** Set to 0 by the watched at each sign of life; the watchdog counts it up. */
@@ -17,7 +19,7 @@ const tickMsMax = 250
  */
 export class Watchdog {
   readonly #tickMs: number
-  readonly #watched = new Set<Watched>()
+  readonly #watched = new SlotSet<Watched>()
   #timer: NodeJS.Timeout | undefined
 
   /** `shortestMs`: the smallest limit that is ever asked for. */
@@ -41,7 +43,9 @@ export class Watchdog {
       this.#timer = undefined
       return
     }
-    for (const watched of this.#watched) {
+    for (const watched of this.#watched.values()) {
+      // Released by another that fell silent before it.
+      if (watched.slot < 0) continue
       watched.silentMs += this.#tickMs
       // The tick in which it was last heard of may have been nearly over: that one does not count.
       if (watched.silentMs < watched.silenceMsMax + this.#tickMs) continue

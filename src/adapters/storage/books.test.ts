@@ -12,7 +12,7 @@ import { admitRecord, attemptRecord, settleRecord } from './testing.ts'
 function emptyLedger(): { database: DatabaseSync; ledger: SqliteLedger } {
   const database = new DatabaseSync(':memory:')
   migrate(database, ledgerMigrations, 'ledger.db')
-  return { database, ledger: new SqliteLedger(database, () => new Map()) }
+  return { database, ledger: new SqliteLedger(database, () => new OpenRequests()) }
 }
 
 /** One request as it may go: tries that fail, some of which the vendor bills, and an end, or a crash. */
@@ -113,8 +113,8 @@ describe('the books', () => {
             if (one !== undefined) ended.push(one)
           }
           records.forEach(take)
-          for (const request of [...requests.open.values()]) recoveredEnd(request, 1).forEach(take)
-          expect(requests.open.size).toBe(0)
+          for (const request of requests.all()) recoveredEnd(request, 1).forEach(take)
+          expect(requests.all()).toEqual([])
           ledger.write(ended, 0)
         }
       }),

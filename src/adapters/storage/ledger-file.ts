@@ -4,7 +4,7 @@ import { DatabaseSync } from 'node:sqlite'
 import { syncDirectory } from './disk.ts'
 import { SqliteLedger } from './ledger.ts'
 import { ledgerMigrations, migrate } from './migrations.ts'
-import type { OpenRequest } from './open-requests.ts'
+import { OpenRequests, type OpenRequestsView } from './open-requests.ts'
 import { listSegments } from './segments.ts'
 
 const ledgerName = 'ledger.db'
@@ -18,7 +18,7 @@ export class LedgerFile {
   readonly #file: string
   #database: DatabaseSync
 
-  constructor(dataDir: string, open: () => ReadonlyMap<string, OpenRequest>) {
+  constructor(dataDir: string, open: () => OpenRequestsView) {
     this.#file = path.join(dataDir, ledgerName)
     removeDatabase(this.#nextFile)
     this.#database = openLedger(this.#file)
@@ -42,7 +42,7 @@ export class LedgerFile {
     const next = openLedger(this.#nextFile)
     try {
       await copyOlder(next, this.#file, listSegments(journalDir)[0]?.firstSeq ?? this.ledger.cursor + 1)
-      const requests = await replay(new SqliteLedger(next, () => new Map()))
+      const requests = await replay(new SqliteLedger(next, () => new OpenRequests()))
       // Closing writes all of it into the one file, on the disk itself.
       next.exec('pragma synchronous = full')
       next.close()
@@ -67,7 +67,7 @@ export class LedgerFile {
 export function withLedgerFile<T>(dataDir: string, read: (ledger: SqliteLedger) => T): T {
   const database = new DatabaseSync(path.join(dataDir, ledgerName), { readOnly: true, timeout: 5_000 })
   try {
-    return read(new SqliteLedger(database, () => new Map()))
+    return read(new SqliteLedger(database, () => new OpenRequests()))
   } finally {
     database.close()
   }

@@ -10,7 +10,7 @@ import {
   settledRow,
   usageRow,
 } from './ledger-rows.ts'
-import type { Ended, OpenRequest } from './open-requests.ts'
+import type { Ended, OpenRequestsView } from './open-requests.ts'
 import type { AccountBalance, Ledger, UsageQuery, UsageRow, UsageSum } from './storage.ts'
 
 const pageRows = 1_000
@@ -28,14 +28,14 @@ const groupColumns = {
 
 /** Rows of the ledger database, keyed by request and attempt. */
 export class SqliteLedger implements Ledger {
-  readonly #open: () => ReadonlyMap<string, OpenRequest>
+  readonly #open: () => OpenRequestsView
   #database: DatabaseSync
   readonly #calendar = new Calendar()
   #statements: Statements
   #cursor: number
 
   /** `open` gives the requests that the journal holds and the ledger not yet. */
-  constructor(database: DatabaseSync, open: () => ReadonlyMap<string, OpenRequest>) {
+  constructor(database: DatabaseSync, open: () => OpenRequestsView) {
     this.#open = open
     this.#database = database
     this.#statements = prepared(database)
@@ -125,8 +125,7 @@ export class SqliteLedger implements Ledger {
     )
     for (const row of statement.iterate(...(tenant === undefined ? [] : [tenant])))
       yield usageRow(row as unknown as RequestTableRow)
-    for (const open of this.#open().values())
-      if (tenant === undefined || open.admit.tenant === tenant) yield openRow(open)
+    for (const open of this.#open().all()) if (tenant === undefined || open.admit.tenant === tenant) yield openRow(open)
   }
 
   page(afterId: string, tenant?: string): { readonly rows: readonly UsageRow[]; readonly next: string | null } {
@@ -137,7 +136,9 @@ export class SqliteLedger implements Ledger {
       .all(afterId, ...(tenant === undefined ? [] : [tenant]))
     const rows = found.map((row) => usageRow(row as unknown as RequestTableRow))
     if (rows.length === pageRows) return { rows, next: rows.at(-1)?.id ?? null }
-    const open = [...this.#open().values()].filter(({ admit }) => tenant === undefined || admit.tenant === tenant)
+    const open = this.#open()
+      .all()
+      .filter(({ admit }) => tenant === undefined || admit.tenant === tenant)
     return { rows: [...rows, ...open.map(openRow)], next: null }
   }
 

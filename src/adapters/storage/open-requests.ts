@@ -1,3 +1,4 @@
+import { FlatMap } from '../../core/flat-map.ts'
 import type { JournalEntry } from './journal-line.ts'
 import type { JournalRecord } from './journal-record.ts'
 
@@ -27,19 +28,25 @@ export type Ended =
   | { readonly kind: 'settled'; readonly request: OpenRequest; readonly settle: Settle }
   | { readonly kind: 'refused'; readonly seq: number; readonly refuse: Refuse }
 
+/** To be looked at only. */
+export type OpenRequestsView = Pick<OpenRequests, 'get' | 'all'>
+
 /** Follows the journal and puts together what belongs to one request. Holds only what is open. */
 export class OpenRequests {
-  readonly #open = new Map<string, OpenRequest>()
+  readonly #open = new FlatMap<string, OpenRequest>()
+
+  get(id: string): OpenRequest | undefined {
+    return this.#open.get(id)
+  }
 
   /** In order of admission. */
-  get open(): ReadonlyMap<string, OpenRequest> {
-    return this.#open
+  all(): readonly OpenRequest[] {
+    return this.#open.values().sort((a, b) => a.seq - b.seq)
   }
 
   /** Everything before this is part of a request that has ended. `lastSeq`: the last entry taken. */
   lowWater(lastSeq: number): number {
-    for (const { seq } of this.#open.values()) return seq - 1
-    return lastSeq
+    return this.#open.values().reduce((low, { seq }) => Math.min(low, seq - 1), lastSeq)
   }
 
   /** Gives the request where the entry ends it. Entries about requests it does not know (already settled) are nothing. */

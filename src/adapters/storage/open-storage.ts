@@ -75,7 +75,7 @@ async function open(options: StorageOptions, parts: AsyncDisposableStack): Promi
     onFatal: options.onFatal,
   })
   parts.defer(() => journal.close())
-  await settleLeftOver(journal, projection.open, clock)
+  await settleLeftOver(journal, projection.open.all(), clock)
   projection.flush()
 
   const removing = setInterval(

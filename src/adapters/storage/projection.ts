@@ -1,6 +1,6 @@
 import type { JournalEntry } from './journal-line.ts'
 import type { SqliteLedger } from './ledger.ts'
-import { type Ended, type OpenRequest, OpenRequests } from './open-requests.ts'
+import { type Ended, OpenRequests, type OpenRequestsView } from './open-requests.ts'
 import { cutSegment, listSegments, readSegment, removeSegment, type Segment, segmentAgeMs } from './segments.ts'
 
 /** Rows written in one transaction: about a millisecond of the event loop. */
@@ -38,8 +38,8 @@ export class Projection {
   }
 
   /** Requests that the journal has begun and not ended. */
-  get open(): ReadonlyMap<string, OpenRequest> {
-    return this.#requests.open
+  get open(): OpenRequestsView {
+    return this.#requests
   }
 
   /**

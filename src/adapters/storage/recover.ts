@@ -6,12 +6,8 @@ import type { OpenRequest } from './open-requests.ts'
 const noTokens = { input: 0, cachedInput: 0, output: 0 }
 
 /** Ends what was open when the process ended: each such request in exactly one settlement. */
-export async function settleLeftOver(
-  journal: FileJournal,
-  open: ReadonlyMap<string, OpenRequest>,
-  clock: Clock,
-): Promise<void> {
-  const records = [...open.values()].flatMap((request) => recoveredEnd(request, clock.wallMs()))
+export async function settleLeftOver(journal: FileJournal, open: readonly OpenRequest[], clock: Clock): Promise<void> {
+  const records = open.flatMap((request) => recoveredEnd(request, clock.wallMs()))
   if (records.length === 0) return
   await new Promise<void>((resolve, reject) =>
     journal.append(records, (error) => (error === undefined ? resolve() : reject(error))),
