@@ -1,5 +1,6 @@
 import { isIP, connect as openTcp, type Socket } from 'node:net'
 import { connect as openTls } from 'node:tls'
+import { writeJoined } from '../http1/write-joined.ts'
 import { hostResolver } from './host-resolver.ts'
 
 /** Who a connection carries bytes for at the moment. */
@@ -19,9 +20,6 @@ export interface Target {
   /** The last session a server of this origin gave: saves a round trip of the next handshake. */
   tlsSession: Buffer | undefined
 }
-
-/** Up to this long, head and body are put together and written at once; of longer ones a copy would cost more. */
-const joinedBytesMax = 16 * 1024
 
 /**
  * All connections read into the same memory, one after the other: what is read is used up or copied before the next
@@ -78,17 +76,7 @@ export class Connection {
   /** Sends one request. */
   send(head: string, body: Uint8Array | undefined): void {
     if (body === undefined) this.#socket.write(head, 'latin1')
-    else if (head.length + body.length <= joinedBytesMax) {
-      const all = Buffer.allocUnsafe(head.length + body.length)
-      all.write(head, 'latin1')
-      all.set(body, head.length)
-      this.#socket.write(all)
-    } else {
-      this.#socket.cork()
-      this.#socket.write(head, 'latin1')
-      this.#socket.write(body)
-      this.#socket.uncork()
-    }
+    else writeJoined(this.#socket, head, body, '')
   }
 
   resume(): void {

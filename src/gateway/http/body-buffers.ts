@@ -1,3 +1,11 @@
+import { SlotSet, type Slotted } from '../../core/slot-set.ts'
+
+export interface BodyBeingRead extends Slotted {
+  /** When all of it has to be there; set by `BodyBuffers`. */
+  dueMs: number
+  tooSlow(): void
+}
+
 /**
  * How much of all bodies together is held in memory (P12), and which bodies are still being read, so that slow ones
  * end at an absolute time (P10).
@@ -5,7 +13,7 @@
 export class BodyBuffers {
   #bytesMax: number
   #bodyMs: number
-  readonly #reading = new Map<object, { readonly dueMs: number; readonly tooSlow: () => void }>()
+  readonly #reading = new SlotSet<BodyBeingRead>()
   readonly #nowMs: () => number
   #bytes = 0
 
@@ -41,21 +49,18 @@ export class BodyBuffers {
     this.#bytes -= bytes
   }
 
-  reading(owner: object, tooSlow: () => void): void {
-    this.#reading.set(owner, { dueMs: this.#nowMs() + this.#bodyMs, tooSlow })
+  reading(body: BodyBeingRead): void {
+    body.dueMs = this.#nowMs() + this.#bodyMs
+    this.#reading.add(body)
   }
 
-  finished(owner: object): void {
-    this.#reading.delete(owner)
+  finished(body: BodyBeingRead): void {
+    this.#reading.delete(body)
   }
 
   /** Called about once a second: one timer for all, none per request. */
   sweep(): void {
     const nowMs = this.#nowMs()
-    // In order of arrival, so the first that is not due ends the search.
-    for (const { dueMs, tooSlow } of this.#reading.values()) {
-      if (dueMs > nowMs) return
-      tooSlow()
-    }
+    for (const body of this.#reading.values()) if (body.slot >= 0 && body.dueMs <= nowMs) body.tooSlow()
   }
 }

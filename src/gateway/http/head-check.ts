@@ -1,6 +1,6 @@
 /**
  * One meaning for every head (P11, P12, P15, P16): what two readers could understand differently is refused before
- * anything is decided. Node's parser is strict about framing; this adds what it lets through.
+ * anything is decided. The head is well formed already; this is about what it says.
  */
 
 export type HeadProblem = {
