@@ -6,7 +6,7 @@ import { cutSegment, listSegments, readSegment, removeSegment, type Segment, seg
 /** Rows written in one transaction: about a millisecond of the event loop. */
 const rowsAtOnce = 100
 /** The ledger follows the journal within this time. */
-const writeEveryMs = 250
+const writeEveryMs = 50
 /** After a write that failed, since the disk is full or failing. What is to be written waits, and so does its journal. */
 const writeAgainMs = 1_000
 
