@@ -17,6 +17,7 @@ import { idleStreamKib, latencies, pacedLoad, wholeLoad } from './workloads.ts'
 
 interface Plan {
   readonly rounds: number
+  /** Of each load. What runs on Node still gets cheaper for some 20 s while it is compiled. */
   readonly warmUpMs: number
   readonly wholeMs: number
   readonly pacedMs: number
@@ -27,7 +28,7 @@ interface Plan {
 
 const fullPlan: Plan = {
   rounds: 9,
-  warmUpMs: 5_000,
+  warmUpMs: 15_000,
   wholeMs: 4_000,
   pacedMs: 5_000,
   promptMs: 2_000,
@@ -37,7 +38,7 @@ const fullPlan: Plan = {
 /** For CI: less than four minutes on two cores. */
 const quickPlan: Plan = {
   rounds: 3,
-  warmUpMs: 3_000,
+  warmUpMs: 5_000,
   wholeMs: 2_500,
   pacedMs: 4_000,
   promptMs: 1_500,
