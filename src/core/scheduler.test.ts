@@ -275,7 +275,6 @@ describe('an ejected place', () => {
     desk.pass(200)
     expect(desk.dispatched).toEqual([`${first} to a`])
     desk.answering(desk.attempt.id)
-    desk.pass(100)
     expect(desk.dispatched).toEqual([`${second} to a`])
   })
 
@@ -342,6 +341,19 @@ describe('pinned routing', () => {
     desk.pass(1_000)
     expect(desk.dispatched).toEqual([`${id} to second`])
   })
+})
+
+test('the last call goes to an open place before it goes to an ejected one', () => {
+  const desk = new Desk(
+    ['first', 'second', 'third'].map((id) => endpointOf(id)),
+    'pinned',
+  )
+  desk.eject('second')
+  desk.arrive()
+  expect(desk.attempt.endpoint.id).toBe('first')
+  const id = desk.arrive({ waitMsMax: 5_000 })
+  desk.pass(5_000)
+  expect(desk.dispatched).toEqual([`${id} to third`])
 })
 
 describe('a reload', () => {

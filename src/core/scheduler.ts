@@ -34,6 +34,8 @@ const lastCallMs = 50
 const hopelessMsMax = 1_000
 /** While somebody waits, what changes by time alone is looked at this often. */
 const lookAgainMs = 100
+/** Where so many retries find no place, those behind them are not looked at: one call must stay short. */
+const inVainMax = 8
 /** So many waits end in one call at the most: one call must stay short also after a long pause. */
 const expiredMax = 50
 
@@ -276,15 +278,18 @@ export class Scheduler {
   /** Leave to retry goes by priority and arrival too. */
   #serveRetries(model: Model, ahead: OpenRequest): void {
     if (model.queue.retryingLength === 0 || !model.hasLeave(ahead, this.#nowMs)) return
+    let inVain = 0
     for (const waiter of retryingWaiters(model, this.#nowMs)) {
-      if (!model.hasLeave(waiter, this.#nowMs) || !comesBefore(waiter, ahead)) return
-      this.#tryPlace(waiter)
+      if (inVain === inVainMax || !model.hasLeave(waiter, this.#nowMs) || !comesBefore(waiter, ahead)) return
+      if (!this.#tryPlace(waiter)) inVain++
     }
   }
 
   #serveAll(model: Model): void {
     if (model.queue.length === 0) return
-    for (const state of model.states) this.#offer(model, state)
+    for (const state of model.states) if (model.isGood(state)) this.#offer(model, state)
+    if (model.isAllGood) return
+    for (const state of model.states) if (!model.isGood(state)) this.#offer(model, state)
     this.#serveCornered(model)
   }
 
@@ -308,18 +313,20 @@ export class Scheduler {
     }
   }
 
-  /** Its wait is at an end: the first place that will do. Gives false where there is none. */
+  /** Its wait is at an end: the first place that will do, of good ones first. Gives false where there is none. */
   #takeAnything(request: OpenRequest): boolean {
     const { model, eligible } = request
     if (!this.#fleet.fits(eligible) || this.#nowMs > request.waitUntilMs) return false
-    for (const index of eligible.indices) {
-      const state = this.#fleet.at(index)
-      const mayTake = () => mayTakeAnyway(model, request, state, this.#nowMs)
-      if (!mayTake()) continue
-      // Who comes before it and could use the place goes first.
-      if (this.#serve(state, request, true) && !mayTake()) continue
-      this.#dispatch(request, state)
-      return true
+    const mayTake = (state: EndpointState) => mayTakeAnyway(model, request, state, this.#nowMs)
+    for (const good of [true, false]) {
+      for (const index of eligible.indices) {
+        const state = this.#fleet.at(index)
+        if (model.isGood(state) !== good || !mayTake(state)) continue
+        // Who comes before it and could use the place goes first.
+        if (this.#serve(state, request, good) && !mayTake(state)) continue
+        this.#dispatch(request, state)
+        return true
+      }
     }
     return false
   }
@@ -366,25 +373,31 @@ export class Scheduler {
   #answering(running: OpenAttempt): void {
     if (running.answering) throw new Error(`attempt-answering twice for attempt ${running.attempt.id}`)
     running.answering = true
-    if (running.state.answered(running.startedMs, this.#nowMs)) this.#healthChanged(running.state)
+    const { state, request, startedMs } = running
+    if (!state.answered(startedMs, this.#nowMs)) return
+    this.#healthChanged(state)
+    this.#serveAll(request.model)
   }
 
   #completed(running: OpenAttempt, outputTokens: number): void {
     const { state, request, startedMs, answering } = running
     this.#release(running)
     if (answering) state.completed()
-    else if (state.answeredWhole(startedMs, outputTokens, this.#nowMs)) this.#healthChanged(state)
+    const returns = !answering && state.answeredWhole(startedMs, outputTokens, this.#nowMs)
     request.model.served(this.#nowMs - startedMs)
-    this.#end(request)
-    this.#serve(state)
+    this.#answered(running, returns)
   }
 
   #refused(running: OpenAttempt): void {
-    const { state, request, startedMs } = running
     this.#release(running)
-    if (state.refused(startedMs, this.#nowMs)) this.#healthChanged(state)
+    this.#answered(running, running.state.refused(running.startedMs, this.#nowMs))
+  }
+
+  #answered({ state, request }: OpenAttempt, returns: boolean): void {
+    if (returns) this.#healthChanged(state)
     this.#end(request)
-    this.#serve(state)
+    if (returns) this.#serveAll(request.model)
+    else this.#serve(state)
   }
 
   #failed(running: OpenAttempt, failure: Failure): void {

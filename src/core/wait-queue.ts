@@ -14,7 +14,7 @@ export interface Waiter {
 }
 
 /** Of those who have failed somewhere, each somewhere else, so many of a lane are looked at where none can be helped. */
-const retriesLookedAt = 8
+const retriesLookedAt = 4
 
 /** Waiters with the same eligibility. */
 interface Group<W> {

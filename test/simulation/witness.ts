@@ -155,6 +155,11 @@ export class Witness {
         (books.nowMs >= other.arrivedMs + patienceMs || books.isLastCall(other)),
     )
     check(inVain || this.#full, 'an ejected endpoint sits out its time while nobody waits in vain')
+    for (const other of books.current.values())
+      check(
+        !other.isOpen || other.wasEjected || !books.mayHave(seen, other),
+        `an ejected endpoint is not tried ahead of its time for one that ${other.endpoint.id} has room for`,
+      )
   }
 
   /** Nobody waits who comes before this one and could have the place: a good one, or a bad one with nothing better left. */
@@ -177,12 +182,13 @@ export class Witness {
     const books = this.#books
     for (const seen of books.open.values()) {
       if (seen.running !== undefined || seen.tries > 0) continue
-      for (const place of books.current.values())
-        check(
-          !place.isOpen || place.wasEjected || place.wasHeld || !books.mayHave(seen, place),
-          `${seen.facts.id} is not given ${place.endpoint.id}, which is free`,
-        )
-      if (event.kind === 'request-arrived' && event.request.id === seen.facts.id && books.isCornered(seen))
+      const isCornered = books.isCornered(seen)
+      for (const place of books.current.values()) {
+        if (place.wasHeld || !books.mayHave(seen, place)) continue
+        check(!place.isOpen || place.wasEjected, `${seen.facts.id} is not given ${place.endpoint.id}, which is free`)
+        check(!isCornered, `the last place of ${seen.facts.id} is not ejected for it`)
+      }
+      if (event.kind === 'request-arrived' && event.request.id === seen.facts.id && isCornered)
         check(!books.hasSomePlace(seen), `the last place of ${seen.facts.id} is not ejected for it`)
     }
   }
