@@ -180,7 +180,7 @@ export class Scheduler {
     if (this.#nowMs > facts.deadlineMs) return this.#reject(request, 'deadline')
     request.waitUntilMs = Math.min(facts.deadlineMs, this.#nowMs + facts.waitMsMax - request.waitedMs)
     if (!this.#fleet.fits(eligible)) return this.#wait(request)
-    if (request.tries > 0) this.#serveRetries(model, request)
+    this.#serveRetries(request)
     if (this.#tryPlace(request)) return
     if (model.mayRecover(request)) this.#wait(request)
     else this.#reject(request)
@@ -256,8 +256,8 @@ export class Scheduler {
     for (;;) {
       const waiter = nextWaiter(model, state, hurried, this.#nowMs)
       if (waiter === undefined || (ahead !== undefined && !comesBefore(waiter, ahead))) return served
-      this.#dispatch(waiter, state)
       served = true
+      if (!this.#serveRetries(waiter)) this.#dispatch(waiter, state)
     }
   }
 
@@ -267,6 +267,7 @@ export class Scheduler {
     let served = false
     for (const waiter of corneredWaiters(model, this.#nowMs)) {
       if (ahead !== undefined && !comesBefore(waiter, ahead)) break
+      this.#serveRetries(waiter)
       const state = model.hasLeave(waiter, this.#nowMs) ? leastBad(model, waiter, this.#nowMs) : undefined
       if (state === undefined) continue
       this.#dispatch(waiter, state)
@@ -275,14 +276,18 @@ export class Scheduler {
     return served
   }
 
-  /** Leave to retry goes by priority and arrival too. */
-  #serveRetries(model: Model, ahead: OpenRequest): void {
-    if (model.queue.retryingLength === 0 || !model.hasLeave(ahead, this.#nowMs)) return
+  /** Leave to retry goes by priority and arrival too: to those who come before this one. Gives true where one got it. */
+  #serveRetries(ahead: OpenRequest): boolean {
+    const { model } = ahead
+    if (ahead.tries === 0 || model.queue.retryingLength === 0) return false
+    let served = false
     let inVain = 0
     for (const waiter of retryingWaiters(model, this.#nowMs)) {
-      if (inVain === inVainMax || !model.hasLeave(waiter, this.#nowMs) || !comesBefore(waiter, ahead)) return
-      if (!this.#tryPlace(waiter)) inVain++
+      if (inVain === inVainMax || !model.hasLeave(waiter, this.#nowMs) || !comesBefore(waiter, ahead)) break
+      if (this.#tryPlace(waiter)) served = true
+      else inVain++
     }
+    return served
   }
 
   #serveAll(model: Model): void {
@@ -317,6 +322,7 @@ export class Scheduler {
   #takeAnything(request: OpenRequest): boolean {
     const { model, eligible } = request
     if (!this.#fleet.fits(eligible) || this.#nowMs > request.waitUntilMs) return false
+    this.#serveRetries(request)
     const mayTake = (state: EndpointState) => mayTakeAnyway(model, request, state, this.#nowMs)
     for (const good of [true, false]) {
       for (const index of eligible.indices) {

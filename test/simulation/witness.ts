@@ -85,7 +85,7 @@ export class Witness {
     check(nowMs <= books.waitEndMs(seen), 'no request waits for longer than it may')
     check(nowMs >= place.heldUntilMs, 'a vendor that asked to be left alone is left alone')
     check(seen.tries < this.#policy.attemptsMax, 'never more than attemptsMax tries')
-    if (seen.tries > 0) this.#checkBudget(seen.facts.model)
+    if (seen.tries > 0) this.#checkLeave(seen)
     if (!place.isOpen) this.#checkTrial(seen, place)
     check(this.#full || books.isLastCall(seen) || !books.isTooEarly(seen, place, false), 'a list in order is kept to')
     this.#checkOrder(seen, place)
@@ -135,10 +135,19 @@ export class Witness {
 
   // ---- the longer rules -----------------------------------------------------------------------------------------
 
-  /** Retries of a model within any ten seconds: a fifth of its first tries, and three more. */
-  #checkBudget(model: string): void {
-    const { firsts, retries } = this.#books.spent(model)
+  /** Retries of a model within any ten seconds: a fifth of its first tries, and three more; in order among those who wait. */
+  #checkLeave(seen: Seen): void {
+    const books = this.#books
+    const { firsts, retries } = books.spent(seen.facts.model)
     check(retries + 1 <= 0.2 * firsts + 3, `retries stay within their budget: ${retries + 1} for ${firsts}`)
+    for (const other of books.open.values()) {
+      if (other.tries === 0 || other.facts.model !== seen.facts.model || !comesBefore(other, seen)) continue
+      for (const place of books.current.values())
+        check(
+          !place.isOpen || place.wasEjected || place.wasHeld || !books.mayHave(other, place),
+          `${seen.facts.id} is given leave to retry, which ${other.facts.id} waits for and comes before it`,
+        )
+    }
   }
 
   /** A place that is thought bad: one request at a time finds out, unless there is nothing better or all are bad. */
