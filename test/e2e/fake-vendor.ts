@@ -83,11 +83,6 @@ export class FakeVendor {
     return new Promise((resolve) => this.#server.close(() => resolve()))
   }
 
-  /** Connections that are open now. */
-  get open(): number {
-    return this.#sockets.size
-  }
-
   get origin(): string {
     return `http://127.0.0.1:${this.#port}`
   }

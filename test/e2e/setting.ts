@@ -43,6 +43,15 @@ tenants:
 `
 }
 
+/** One vendor, tried once: what fails there fails for the caller. */
+export function triedOnceYaml(vendor: FakeVendor): string {
+  return yamlFor([{ name: 'own', vendor, subProcessor: 'self', country: 'NL' }], {
+    limits:
+      '{ firstByteMs: 5000, streamIdleMs: 2000, queueMs: 500, drainMs: 3000, attemptsMax: 1, bodyBytesMax: 5000 }',
+    acme: 'requestsPerMinute: 100000',
+  })
+}
+
 export const keysEnv = { VENDOR_KEY: 'vendor-secret', ACME_KEY: acmeKey, OTHER_KEY: otherKey }
 
 export async function startOver(

@@ -3,7 +3,7 @@ import path from 'node:path'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { FakeVendor, type VendorBehaviour } from './fake-vendor.ts'
 import { freePort, GatewayProcess, pause } from './gateway-process.ts'
-import { acmeKey, keysEnv, otherKey, yamlFor } from './setting.ts'
+import { acmeKey, keysEnv, otherKey, triedOnceYaml } from './setting.ts'
 
 let vendor: FakeVendor
 let gateway: GatewayProcess | undefined
@@ -15,14 +15,6 @@ afterEach(async () => {
   vendor.behaviour = {}
 })
 afterAll(() => vendor.down())
-
-/** One vendor, tried once: what fails there fails for the caller. */
-const yaml = (extra = '') =>
-  yamlFor([{ name: 'own', vendor, subProcessor: 'self', country: 'NL' }], {
-    limits:
-      '{ firstByteMs: 5000, streamIdleMs: 2000, queueMs: 500, drainMs: 3000, attemptsMax: 1, bodyBytesMax: 5000 }',
-    acme: 'requestsPerMinute: 100000',
-  }) + extra
 
 const ask = (body: unknown, headers: Record<string, string> = {}, path = '/chat/completions') =>
   fetch(`${gateway?.url}${path}`, {
@@ -69,7 +61,10 @@ describe('metrics', () => {
 
   test('are valid text on a listener of their own, with bounded labels', { timeout: 30_000 }, async () => {
     const port = await freePort()
-    gateway = await GatewayProcess.start(yaml(`metrics: { host: 127.0.0.1, port: ${port} }\n`), keysEnv)
+    gateway = await GatewayProcess.start(
+      `${triedOnceYaml(vendor)}metrics: { host: 127.0.0.1, port: ${port} }\n`,
+      keysEnv,
+    )
     for (let round = 0; round < 3; round++) await (await ask({ ...chat, stream: true })).text()
     await (await ask(chat)).text()
     await (await ask({ ...chat, model: 'made-up-by-a-caller' })).text()
@@ -129,7 +124,7 @@ describe('logs', () => {
   const rounds = 150
 
   test('hold no prompt, no key and no word of a vendor, whatever goes wrong', { timeout: 120_000 }, async () => {
-    gateway = await GatewayProcess.start(yaml('log: { level: debug }\n'), {
+    gateway = await GatewayProcess.start(`${triedOnceYaml(vendor)}log: { level: debug }\n`, {
       ...keysEnv,
       VENDOR_KEY: `vendor-${secret}`,
     })
@@ -215,7 +210,7 @@ describe('logs', () => {
   })
 
   test('that nobody reads any more do not stop the service', { timeout: 30_000 }, async () => {
-    gateway = await GatewayProcess.start(yaml(), keysEnv)
+    gateway = await GatewayProcess.start(triedOnceYaml(vendor), keysEnv)
     gateway.stopReading()
     for (let round = 0; round < 3; round++) {
       for (let index = 0; index < 20; index++) expect((await ask(chat)).status).toBe(200)

@@ -3,7 +3,7 @@ import type { AddressInfo } from 'node:net'
 import { afterAll, afterEach, beforeAll, describe, expect, test } from 'vitest'
 import { FakeVendor } from './fake-vendor.ts'
 import { freePort, GatewayProcess } from './gateway-process.ts'
-import { acmeKey, keysEnv, yamlFor } from './setting.ts'
+import { acmeKey, keysEnv, triedOnceYaml } from './setting.ts'
 
 let vendor: FakeVendor
 let gateway: GatewayProcess | undefined
@@ -15,14 +15,6 @@ afterEach(async () => {
   vendor.behaviour = {}
 })
 afterAll(() => vendor.down())
-
-/** One vendor, tried once: what fails there fails for the caller. */
-const yaml = () =>
-  yamlFor([{ name: 'own', vendor, subProcessor: 'self', country: 'NL' }], {
-    limits:
-      '{ firstByteMs: 5000, streamIdleMs: 2000, queueMs: 500, drainMs: 3000, attemptsMax: 1, bodyBytesMax: 5000 }',
-    acme: 'requestsPerMinute: 100000',
-  })
 
 const ask = (body: unknown, headers: Record<string, string> = {}) =>
   fetch(`${gateway?.url}/chat/completions`, {
@@ -72,7 +64,7 @@ describe('traces', () => {
     timeout: 30_000,
   }, async () => {
     const url = `http://127.0.0.1:${(collector.address() as AddressInfo).port}`
-    gateway = await GatewayProcess.start(yaml(), {
+    gateway = await GatewayProcess.start(triedOnceYaml(vendor), {
       ...keysEnv,
       OTEL_EXPORTER_OTLP_ENDPOINT: url,
       OTEL_BSP_SCHEDULE_DELAY: '50',
@@ -124,7 +116,7 @@ describe('traces', () => {
 
   test('that nobody collects hold up neither requests nor the end', { timeout: 30_000 }, async () => {
     const url = `http://127.0.0.1:${await freePort()}`
-    gateway = await GatewayProcess.start(yaml(), { ...keysEnv, OTEL_EXPORTER_OTLP_ENDPOINT: url })
+    gateway = await GatewayProcess.start(triedOnceYaml(vendor), { ...keysEnv, OTEL_EXPORTER_OTLP_ENDPOINT: url })
     expect((await ask(chat)).status).toBe(200)
     expect(await gateway.end()).toBe(0)
   })

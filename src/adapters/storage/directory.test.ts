@@ -1,24 +1,9 @@
 import { readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
-import type { Storage } from './storage.ts'
-import { openTestStorage, temporaryDir } from './testing.ts'
+import { describe, expect, test } from 'vitest'
+import { storagePlace } from './testing.ts'
 
-let place: ReturnType<typeof temporaryDir>
-let storage: Storage | undefined
-beforeEach(() => {
-  place = temporaryDir()
-})
-afterEach(async () => {
-  await storage?.close()
-  storage = undefined
-  place.remove()
-})
-
-const open = async (options: Parameters<typeof openTestStorage>[1] = {}) => {
-  storage = await openTestStorage(place.dir, options)
-  return storage
-}
+const place = storagePlace()
 
 describe('tenants and keys', () => {
   const tenant = {
@@ -31,7 +16,7 @@ describe('tenants and keys', () => {
   } as const
 
   test('shows a key once and keeps only its digest', async () => {
-    const store = await open()
+    const store = await place.open()
     store.directory.addTenant({ ...tenant, tokensPerMinute: 5 })
     const { key, row } = store.directory.createKey('acme', 'ci', {}, 5)
     expect(key).toMatch(/^sk-spw-[\w-]{43}$/)
@@ -40,29 +25,28 @@ describe('tenants and keys', () => {
     for (const name of readdirSync(place.dir)) {
       if (name !== 'journal') expect(readFileSync(path.join(place.dir, name)).includes(key), name).toBe(false)
     }
-    const again = await open()
+    const again = await place.open()
     expect(again.directory.keys()).toEqual([row])
     expect(again.directory.tenants()).toEqual([{ ...tenant, tokensPerMinute: 5 }])
   })
 
   test('does not open without the secret that its keys were made with', async () => {
-    const store = await open()
+    const store = await place.open()
     store.directory.addTenant(tenant)
     store.directory.createKey('acme', '', {}, 1)
-    await store.close()
-    storage = undefined
+    await place.close()
     const pepper = path.join(place.dir, 'pepper')
     const whole = readFileSync(pepper)
     writeFileSync(pepper, whole.subarray(0, 7))
-    await expect(open()).rejects.toThrow(/pepper is cut short/)
+    await expect(place.open()).rejects.toThrow(/pepper is cut short/)
     rmSync(pepper)
-    await expect(open()).rejects.toThrow(/pepper is missing/)
+    await expect(place.open()).rejects.toThrow(/pepper is missing/)
     writeFileSync(pepper, whole)
-    await open()
+    await place.open()
   })
 
   test('tells of each change, and of a key that was revoked', async () => {
-    const store = await open()
+    const store = await place.open()
     let changes = 0
     store.directory.onChange(() => changes++)
     store.directory.addTenant(tenant)
@@ -74,7 +58,7 @@ describe('tenants and keys', () => {
   })
 
   test('keeps the rows of the file apart and refuses a clash of ids', async () => {
-    const store = await open()
+    const store = await place.open()
     store.directory.addTenant(tenant)
     expect(() => store.directory.setFileRows([{ ...tenant, origin: 'file' }], [])).toThrow(/stands in the database too/)
     store.directory.setFileRows([{ ...tenant, id: 'other', origin: 'file' }], [])

@@ -174,13 +174,17 @@ describe('the journal', () => {
 })
 
 describe('a segment', () => {
-  test('gives back every record that was written whole, wherever its tail was torn', async () => {
+  async function twelveRecords(): Promise<{ segment: Segment; whole: Buffer }> {
     const one = journal()
     for (let i = 0; i < 12; i++) await append(one, `r${i}`)
     await one.close()
     const [segment] = listSegments(place.dir)
     if (segment === undefined) throw new Error('no segment')
-    const whole = readFileSync(segment.file)
+    return { segment, whole: readFileSync(segment.file) }
+  }
+
+  test('gives back every record that was written whole, wherever its tail was torn', async () => {
+    const { segment, whole } = await twelveRecords()
     const ends = [...whole.entries()].filter(([, byte]) => byte === 0x0a).map(([at]) => at + 1)
     fc.assert(
       fc.property(fc.nat(whole.length), fc.uint8Array({ maxLength: 40 }), (length, garbage) => {
@@ -197,12 +201,7 @@ describe('a segment', () => {
   })
 
   test('that is broken before its end is told from one whose tail was torn', async () => {
-    const one = journal()
-    for (let i = 0; i < 12; i++) await append(one, `r${i}`)
-    await one.close()
-    const [segment] = listSegments(place.dir)
-    if (segment === undefined) throw new Error('no segment')
-    const whole = readFileSync(segment.file)
+    const { segment, whole } = await twelveRecords()
     const lineStarts = [0, ...[...whole.entries()].filter(([, byte]) => byte === 0x0a).map(([at]) => at + 1)]
     const lastThree = lineStarts.at(-4) ?? 0
     fc.assert(

@@ -1,38 +1,16 @@
 import { rmSync } from 'node:fs'
 import path from 'node:path'
 import fc from 'fast-check'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { Storage, UsageRow } from './storage.ts'
-import {
-  admitRecord,
-  appendTo,
-  attemptRecord,
-  openTestStorage,
-  settleRecord,
-  temporaryDir,
-  testWallMs,
-} from './testing.ts'
+import { admitRecord, appendTo, attemptRecord, settleRecord, storagePlace, testWallMs } from './testing.ts'
 
-let place: ReturnType<typeof temporaryDir>
-let storage: Storage | undefined
-beforeEach(() => {
-  place = temporaryDir()
-})
-afterEach(async () => {
-  await storage?.close()
-  storage = undefined
-  place.remove()
-})
-
-const open = async (options: Parameters<typeof openTestStorage>[1] = {}) => {
-  storage = await openTestStorage(place.dir, options)
-  return storage
-}
+const place = storagePlace()
 const rows = (from: Storage): UsageRow[] => [...from.ledger.rows()]
 
 describe('the ledger', () => {
   test('is read by pages, what is open on the last, each row once', async () => {
-    const store = await open()
+    const store = await place.open()
     const ids = Array.from({ length: 2_300 }, (_, index) => `r${String(index).padStart(4, '0')}`)
     await appendTo(store, ...ids.flatMap((id) => [admitRecord(id), attemptRecord(id)]))
     await appendTo(store, ...ids.slice(0, -1).map((id) => settleRecord(id, 1)))
@@ -50,7 +28,7 @@ describe('the ledger', () => {
   })
 
   test('has one row for each request that ended, and sums them', async () => {
-    const store = await open()
+    const store = await place.open()
     for (const id of ['a', 'b']) await appendTo(store, admitRecord(id), attemptRecord(id))
     await appendTo(store, settleRecord('a', 7), settleRecord('b', 9))
     await appendTo(store, {
@@ -99,9 +77,8 @@ describe('the ledger', () => {
     })
     await fc.assert(
       fc.asyncProperty(fc.array(step, { maxLength: 12 }), fc.boolean(), async (steps, ledgerIsLost) => {
-        place.remove()
-        place = temporaryDir()
-        const first = await open()
+        place.renew()
+        const first = await place.open()
         const attempts = new Map<string, number>()
         const settled = new Map<string, number>()
         const marked = new Map<string, number>()
@@ -130,7 +107,7 @@ describe('the ledger', () => {
         if (ledgerIsLost)
           for (const name of ['ledger.db', 'ledger.db-wal', 'ledger.db-shm'])
             rmSync(path.join(place.dir, name), { force: true })
-        const second = await open()
+        const second = await place.open()
         const found = new Map(rows(second).map((row) => [row.id, row]))
         expect([...found.keys()].sort()).toEqual([...attempts.keys()].sort())
         for (const [id, row] of found) {
@@ -145,10 +122,9 @@ describe('the ledger', () => {
             })
         }
         await second.close()
-        const third = await open()
+        const third = await place.open()
         expect(rows(third)).toEqual([...found.values()])
-        await third.close()
-        storage = undefined
+        await place.close()
       }),
       { numRuns: 40, seed: 11 },
     )

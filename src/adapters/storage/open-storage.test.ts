@@ -1,30 +1,15 @@
 import { rmSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { DatabaseSync } from 'node:sqlite'
-import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { directoryMigrations, ledgerMigrations, migrate } from './migrations.ts'
-import type { Storage } from './storage.ts'
-import { admitRecord, appendTo, attemptRecord, openTestStorage, settleRecord, temporaryDir } from './testing.ts'
+import { admitRecord, appendTo, attemptRecord, openTestStorage, settleRecord, storagePlace } from './testing.ts'
 
-let place: ReturnType<typeof temporaryDir>
-let storage: Storage | undefined
-beforeEach(() => {
-  place = temporaryDir()
-})
-afterEach(async () => {
-  await storage?.close()
-  storage = undefined
-  place.remove()
-})
-
-const open = async (options: Parameters<typeof openTestStorage>[1] = {}) => {
-  storage = await openTestStorage(place.dir, options)
-  return storage
-}
+const place = storagePlace()
 
 describe('the data directory', () => {
   test('belongs to one process', async () => {
-    await open()
+    await place.open()
     await expect(openTestStorage(place.dir)).rejects.toThrow(/in use by another Spillway \(process \d+\)/)
   })
 
@@ -52,7 +37,7 @@ describe('the data directory', () => {
         old.exec("update progress set seq = 0 where name = 'cursor'")
       }
       old.close()
-      const store = await open()
+      const store = await place.open()
       if (name === 'ledger.db' && version >= 1) {
         expect(store.ledger.request('old')).toMatchObject({
           tenant: 'acme',
@@ -69,8 +54,7 @@ describe('the data directory', () => {
       await appendTo(store, admitRecord('a'), attemptRecord('a'), settleRecord('a'))
       await store.project()
       expect(store.ledger.request('a')?.state).toBe('ok')
-      await store.close()
-      storage = undefined
+      await place.close()
     }
   })
 
@@ -80,15 +64,15 @@ describe('the data directory', () => {
       /cannot be used: .*; see that it can/,
     )
     writeFileSync(path.join(place.dir, 'ledger.db'), 'x'.repeat(10_000))
-    await expect(open()).rejects.toThrow(/ledger\.db is damaged; move it away/)
+    await expect(place.open()).rejects.toThrow(/ledger\.db is damaged; move it away/)
     rmSync(path.join(place.dir, 'ledger.db'))
-    await open()
+    await place.open()
   })
 
   test('of a newer Spillway is not touched', async () => {
     const newer = new DatabaseSync(path.join(place.dir, 'ledger.db'))
     newer.exec('pragma user_version = 99')
     newer.close()
-    await expect(open()).rejects.toThrow(/written by a newer Spillway/)
+    await expect(place.open()).rejects.toThrow(/written by a newer Spillway/)
   })
 })

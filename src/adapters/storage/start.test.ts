@@ -1,24 +1,10 @@
 import { appendFileSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
-import { afterEach, beforeEach, describe, expect, test, vi } from 'vitest'
+import { describe, expect, test, vi } from 'vitest'
 import type { Storage, UsageRow } from './storage.ts'
-import { admitRecord, appendTo, attemptRecord, openTestStorage, settleRecord, temporaryDir } from './testing.ts'
+import { admitRecord, appendTo, attemptRecord, settleRecord, storagePlace } from './testing.ts'
 
-let place: ReturnType<typeof temporaryDir>
-let storage: Storage | undefined
-beforeEach(() => {
-  place = temporaryDir()
-})
-afterEach(async () => {
-  await storage?.close()
-  storage = undefined
-  place.remove()
-})
-
-const open = async (options: Parameters<typeof openTestStorage>[1] = {}) => {
-  storage = await openTestStorage(place.dir, options)
-  return storage
-}
+const place = storagePlace()
 const rows = (from: Storage): UsageRow[] => [...from.ledger.rows()]
 
 describe('the journal that a start finds', () => {
@@ -43,37 +29,35 @@ describe('the journal that a start finds', () => {
     ['its end', () => journalFiles().slice(-1), /not whole: it ends with \d+, but the ledger has read up to 900/],
     ['a part', () => journalFiles().slice(-2, -1), undefined],
   ])('of which %s is missing is not taken for whole', async (_what, missing, words) => {
-    const first = await open()
+    const first = await place.open()
     await fill(first)
-    await first.close()
-    storage = undefined
+    await place.close()
     for (const file of missing()) rmSync(file)
     // What is in the ledger already is not read again.
-    if (words === undefined) await open()
-    else await expect(open()).rejects.toThrow(words)
-    await (storage as Storage | undefined)?.close()
-    storage = undefined
+    if (words === undefined) await place.open()
+    else await expect(place.open()).rejects.toThrow(words)
+    await place.close()
     for (const name of ['ledger.db', 'ledger.db-wal', 'ledger.db-shm'])
       rmSync(path.join(place.dir, name), { force: true })
-    if (words === undefined) await expect(open()).rejects.toThrow(/not whole: \S+ begins with \d+, but \d+ is next/)
+    if (words === undefined)
+      await expect(place.open()).rejects.toThrow(/not whole: \S+ begins with \d+, but \d+ is next/)
   })
 
   test('that begins after what the ledger has read is not taken for whole', async () => {
-    const first = await open()
+    const first = await place.open()
     await appendTo(first, admitRecord('open'))
     await fill(first)
-    await first.close()
-    storage = undefined
+    await place.close()
     const [oldest] = journalFiles()
     rmSync(oldest as string)
     // The oldest segment held what was open, up to which alone the ledger has read.
-    await expect(open()).rejects.toThrow(/not whole/)
+    await expect(place.open()).rejects.toThrow(/not whole/)
   })
 
   test('gives up segments that are old and in the ledger, and none that is needed', async () => {
     vi.useFakeTimers({ toFake: ['setInterval', 'clearInterval'] })
     try {
-      const store = await open({ retentionDays: 0, clock: { nowMs: () => 0, wallMs: Date.now } })
+      const store = await place.open({ retentionDays: 0, clock: { nowMs: () => 0, wallMs: Date.now } })
       await appendTo(store, admitRecord('open'), attemptRecord('open'))
       await fill(store)
       const before = journalFiles()
@@ -87,20 +71,20 @@ describe('the journal that a start finds', () => {
       expect(rows(store)).toHaveLength(301)
       await store.close()
       // The ledger alone has them now, and had them on the disk itself before they went.
-      expect(rows(await open())).toHaveLength(301)
+      expect(rows(await place.open())).toHaveLength(301)
     } finally {
       vi.useRealTimers()
     }
   })
 
   test('opens with a torn tail, keeps it for those who look, and goes on after it', async () => {
-    const first = await open()
+    const first = await place.open()
     await appendTo(first, admitRecord('a'), attemptRecord('a'), settleRecord('a'))
     await first.close()
     const dir = path.join(place.dir, 'journal')
     const file = path.join(dir, readdirSync(dir).find((name) => name.endsWith('.ndjson')) as string)
     appendFileSync(file, '1234abcd {"seq":4,"kind":"adm')
-    const second = await open()
+    const second = await place.open()
     await appendTo(second, admitRecord('b'), attemptRecord('b'), settleRecord('b'))
     await second.project()
     expect(rows(second).map(({ id }) => id)).toEqual(['a', 'b'])
@@ -108,11 +92,10 @@ describe('the journal that a start finds', () => {
   })
 
   test('does not open over a journal that is damaged before its end', async () => {
-    const first = await open()
+    const first = await place.open()
     for (let i = 0; i < 300; i++)
       await appendTo(first, admitRecord(`r${i}`), attemptRecord(`r${i}`), settleRecord(`r${i}`))
-    await first.close()
-    storage = undefined
+    await place.close()
     const dir = path.join(place.dir, 'journal')
     const [oldest] = readdirSync(dir)
       .filter((name) => name.endsWith('.ndjson'))
@@ -120,6 +103,6 @@ describe('the journal that a start finds', () => {
     const file = path.join(dir, oldest as string)
     writeFileSync(file, readFileSync(file, 'utf8').replace('"tenant":"acme"', '"tenant":"evil"'))
     rmSync(path.join(place.dir, 'ledger.db'))
-    await expect(open()).rejects.toThrow(/damaged: .* at byte/)
+    await expect(place.open()).rejects.toThrow(/damaged: .* at byte/)
   })
 })

@@ -1,6 +1,7 @@
 import { mkdtempSync, rmSync, statSync, truncateSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import path from 'node:path'
+import { afterEach, beforeEach } from 'vitest'
 import { type Disk, type DiskFile, realDisk } from './disk.ts'
 import type { JournalRecord } from './journal-record.ts'
 import { openStorage, type StorageOptions } from './open-storage.ts'
@@ -20,6 +21,47 @@ export function openTestStorage(dataDir: string, options: Partial<StorageOptions
   const clock = { nowMs: () => 0, wallMs: () => testWallMs }
   const common = { segmentBytesMax: 65_536, retentionDays: 35, clock, onFatal: () => {}, disk: plainDisk }
   return openStorage({ dataDir, ...common, ...options })
+}
+
+/** One data directory for each test of a file, and the storage that was opened in it last. */
+export interface StoragePlace {
+  readonly dir: string
+  open(options?: Partial<StorageOptions>): Promise<Storage>
+  /** Closes what was opened last, where anything was. */
+  close(): Promise<void>
+  /** Goes on in an empty directory. */
+  renew(): void
+}
+
+/** A place that is made before each test of the file that calls this, and closed and removed after it. */
+export function storagePlace(): StoragePlace {
+  let place: ReturnType<typeof temporaryDir>
+  let storage: Storage | undefined
+  const close = async () => {
+    await storage?.close()
+    storage = undefined
+  }
+  beforeEach(() => {
+    place = temporaryDir()
+  })
+  afterEach(async () => {
+    await close()
+    place.remove()
+  })
+  return {
+    get dir() {
+      return place.dir
+    },
+    async open(options) {
+      storage = await openTestStorage(place.dir, options)
+      return storage
+    },
+    close,
+    renew() {
+      place.remove()
+      place = temporaryDir()
+    },
+  }
 }
 
 /** Resolves once they are on the disk. */
