@@ -1,3 +1,5 @@
+import { hashText } from './rendezvous.ts'
+
 /**
  * A map for what comes and goes all the time: requests in flight, by their ids.
  *
@@ -102,10 +104,8 @@ function empty<T>(length: number): (T | undefined)[] {
   return new Array<T | undefined>(length).fill(undefined)
 }
 
-/** FNV-1a (Fowler, Noll, Vo; 32 bit) of a text; Knuth's multiplicative hash of a whole number. */
+/** Knuth's multiplicative hash of a whole number, `hashText` of a text; the high bits mixed into those that are masked. */
 function hash(key: string | number): number {
-  let sum = 0x811c9dc5
-  if (typeof key === 'number') sum = Math.imul(key, 0x9e3779b1)
-  else for (let at = 0; at < key.length; at++) sum = Math.imul(sum ^ key.charCodeAt(at), 0x01000193)
+  const sum = typeof key === 'number' ? Math.imul(key, 0x9e3779b1) : hashText(key)
   return sum ^ (sum >>> 15)
 }

@@ -1,4 +1,4 @@
-import type { UsageQuery, UsageRow } from '../../adapters/storage/storage.ts'
+import type { UsageQuery, UsageRow, UsageSum } from '../../adapters/storage/storage.ts'
 import type { Operations } from '../../admin/operations.ts'
 import { type Command, type Progress, type Terminal, UsageError } from '../command.ts'
 import { withData } from '../control.ts'
@@ -93,17 +93,8 @@ ${dataHelp}`,
 
 type UsagePage = Awaited<ReturnType<Operations['usage.export']>>
 
-type Sums = readonly {
-  readonly group: Readonly<Record<string, string>>
-  readonly requests: number
-  readonly inputTokens: number
-  readonly cachedInputTokens: number
-  readonly outputTokens: number
-  readonly usd: number
-}[]
-
-function sumTable(sums: Sums, groupBy: readonly string[], terminal: Terminal): string {
-  const cells = ({ requests, inputTokens, cachedInputTokens, outputTokens, usd }: Omit<Sums[number], 'group'>) => [
+function sumTable(sums: readonly UsageSum[], groupBy: readonly string[], terminal: Terminal): string {
+  const cells = ({ requests, inputTokens, cachedInputTokens, outputTokens, usd }: Omit<UsageSum, 'group'>) => [
     String(requests),
     String(inputTokens),
     String(cachedInputTokens),

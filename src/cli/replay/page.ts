@@ -1,11 +1,10 @@
 import { html } from './escape.ts'
 import { count, duration, percentage } from './format.ts'
-import { figure, highest, logScaleOver, table, tile } from './parts.ts'
+import { figure, highest, logScaleOver, pageHead, table, tile } from './parts.ts'
 import { type Curve, linearScale, linePlot, sharePlot, timeScale } from './plots.ts'
 import { failureRows, shareRows, timeRows, tokenRows, triesRows } from './rows.ts'
 import { partialNote, type ReplayRun, simulationNote } from './run.ts'
 import type { ReplayResult } from './sender.ts'
-import { style } from './style.ts'
 import { cloudOf, percentile } from './summary.ts'
 
 const binsMax = 120
@@ -17,15 +16,7 @@ export function replayPage(run: ReplayRun): string {
   const { summary, trace, speed, url, model, keys } = run
   const bins = new Bins(run.results)
   const notes = [partialNote(run), simulationNote(run)].flatMap((note) => (note === undefined ? [] : [note]))
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Replay of ${html(trace)}</title>
-<style>${style}</style>
-</head>
+  return `${pageHead(`Replay of ${trace}`)}
 <body>
 <main>
 <header>

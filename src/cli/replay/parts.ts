@@ -1,6 +1,20 @@
 import { html } from './escape.ts'
 import { duration } from './format.ts'
 import { type Curve, logScale, type Scale } from './plots.ts'
+import { style } from './style.ts'
+
+/** The beginning of a page that runs no script and loads nothing. `css` stands behind the common style. */
+export function pageHead(title: string, css = ''): string {
+  return `<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>${html(title)}</title>
+<style>${style}${css}</style>
+</head>`
+}
 
 export function highest(curves: readonly Curve[]): number {
   return curves.flatMap(({ points }) => points).reduce((most, [, y]) => Math.max(most, y), 0)

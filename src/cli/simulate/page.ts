@@ -1,9 +1,8 @@
 import type { Report, Timeline } from '../../simulator/report.ts'
 import { html } from '../replay/escape.ts'
 import { count } from '../replay/format.ts'
-import { figure, highest, logScaleOver, table, tile } from '../replay/parts.ts'
+import { figure, highest, logScaleOver, pageHead, table, tile } from '../replay/parts.ts'
 import { type Curve, linearScale, linePlot, type Scale, timeScale } from '../replay/plots.ts'
-import { style } from '../replay/style.ts'
 import { faultTable, groupTable, headline, lossTable, poolTable, type Table } from './rows.ts'
 
 const poolsShown = 8
@@ -14,15 +13,7 @@ export function simulationPage(report: Report, timeline: Timeline): string {
   const seconds = timeline.waiting.length * timeline.binSeconds
   const x: Scale = { ...timeScale(seconds), label: seconds > 600 ? 'simulated minutes' : 'simulated seconds' }
   const part = (title: string, { columns, rows }: Table) => table(title, columns, rows)
-  return `<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
-<title>Simulation: ${html(name)}</title>
-<style>${style}${ownStyle}</style>
-</head>
+  return `${pageHead(`Simulation: ${name}`, ownStyle)}
 <body>
 <main>
 <header>
