@@ -43,7 +43,7 @@ export interface Source {
   readonly nextMs: number
   /** Gives the one that comes now, and moves on. */
   take(): Arrival
-  /** From now on requests come `times` as often. A recorded trace stays as it was recorded. */
+  /** From now on requests come `times` as often; a recorded trace runs so much faster. */
   surge(times: number, nowMs: number): void
 }
 
@@ -209,9 +209,14 @@ class TraceSource implements Source {
   readonly #spanMs: number
   #at: number
   #round = 0
+  #speed: number
+  /** The moment since which the trace runs at this speed, and the moment of the trace that it was. */
+  #sinceMs = 0
+  #sinceTraceMs = 0
 
   constructor(spec: TraceSpec, groups: Groups, rows: readonly TraceRow[], seed: number, index: number) {
     this.#spec = spec
+    this.#speed = spec.speed
     this.#groups = groups
     this.#rows = rows
     this.#seed = seed
@@ -246,12 +251,18 @@ class TraceSource implements Source {
     return conversation === undefined ? arrival : { ...arrival, affinity: String(conversation), blocks }
   }
 
-  surge(): void {}
+  surge(times: number, nowMs: number): void {
+    this.#sinceTraceMs += (nowMs - this.#sinceMs) * this.#speed
+    this.#sinceMs = nowMs
+    this.#speed *= times
+    this.nextMs = this.#dueMs()
+  }
 
   #dueMs(): number {
     const row = this.#rows[this.#at]
     if (row === undefined) return Number.POSITIVE_INFINITY
-    return (row.atMs - this.#spec.from + this.#round * this.#spanMs) / this.#spec.speed
+    const traceMs = row.atMs - this.#spec.from + this.#round * this.#spanMs
+    return this.#sinceMs + Math.max(0, traceMs - this.#sinceTraceMs) / this.#speed
   }
 }
 

@@ -1,9 +1,12 @@
 import { readdirSync, readFileSync } from 'node:fs'
 import path from 'node:path'
 import { describe, expect, test } from 'vitest'
+import { eligibilityOf } from '../core/request.ts'
+import { Scheduler } from '../core/scheduler.ts'
 import { reportOf } from './report.ts'
 import type { Scenario } from './scenario-schema.ts'
-import { run, scenarioWith, smallReplica } from './testing.ts'
+import { simulate } from './simulation.ts'
+import { plainLaw, run, scenarioWith, smallReplica } from './testing.ts'
 
 const pool = (subProcessor: string, country: string, more: object = {}) => ({
   model: 'chat',
@@ -97,9 +100,56 @@ describe('the simulator', { timeout: 60_000 }, () => {
     expect([...(outcome.recorder.tallies[1]?.refusals.keys() ?? [])]).toEqual(['no_eligible_endpoint'])
   })
 
-  test('counts a breach where the law that was handed in is wrong', async () => {
-    const { simulate } = await import('./simulation.ts')
-    const { eligibilityOf } = await import('../core/request.ts')
+  test('takes the scheduler itself where nothing else is asked to decide, and tells an observer what came of it', () => {
+    const scenario = busy()
+    const latencies = { a: smallReplica, b: smallReplica, c: smallReplica }
+    const world = { law: plainLaw, files: { traces: {}, clients: {} }, latencies }
+    let offered = 0
+    let served = 0
+    const observed = simulate(scenario, {
+      ...world,
+      decider: (policy, random) => new Scheduler(policy, random),
+      observer: {
+        offered: () => offered++,
+        served(_arrival, bornMs, askedMs, firstTokenMs) {
+          served++
+          expect(askedMs).toBeGreaterThanOrEqual(bornMs)
+          expect(firstTokenMs).toBeGreaterThan(askedMs)
+        },
+      },
+    })
+    expect(observed.digest).toBe(run(scenario).digest)
+    const { tallies } = observed.recorder
+    expect([offered, served]).toEqual([tallies[0]?.offered, tallies[0]?.served])
+  })
+
+  test('lets a surge run a trace faster for its time, and goes on where it then is', () => {
+    const rows = Array.from({ length: 200 }, (_, at) => ({
+      atMs: at * 1_000,
+      inputTokens: 10,
+      outputTokens: 10,
+      blocks: [],
+    }))
+    const bornMs: number[] = []
+    simulate(
+      scenarioWith({
+        duration: '100s',
+        pools: { a: pool('one', 'GB') },
+        demand: [{ kind: 'trace', model: 'chat', tenants: { acme: 1 }, file: 'rows' }],
+        faults: [{ kind: 'surge', at: '20s', for: '10s', times: 4 }],
+      }),
+      {
+        law: plainLaw,
+        files: { traces: { rows }, clients: {} },
+        latencies: { a: smallReplica },
+        observer: { offered: (_arrival, atMs) => bornMs.push(atMs), served: () => {} },
+      },
+    )
+    const between = (fromMs: number, toMs: number) => bornMs.filter((atMs) => atMs > fromMs && atMs <= toMs).length
+    expect([between(0, 20_000), between(20_000, 30_000), between(30_000, 99_000)]).toEqual([20, 40, 69])
+  })
+
+  test('counts a breach where the law that was handed in is wrong', () => {
     const scenario = busy({
       tenants: { acme: { plan: 'team', country: 'NL', countries: ['NL'], subProcessors: 'any' } },
       faults: [],

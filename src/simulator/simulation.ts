@@ -3,8 +3,9 @@ import type { Endpoint, RoutingPreset } from '../core/endpoint.ts'
 import { errorCodes } from '../core/errors.ts'
 import type { Action, Attempt, Rejection, SchedulerEvent } from '../core/events.ts'
 import type { Failure } from '../core/failure.ts'
+import type { Random } from '../core/random.ts'
 import type { Eligibility, RequestFacts } from '../core/request.ts'
-import { Scheduler } from '../core/scheduler.ts'
+import { Scheduler, type SchedulerPolicy } from '../core/scheduler.ts'
 import { Agenda } from './agenda.ts'
 import { type ClientRetry, Clients } from './clients.ts'
 import { type Arrival, type DemandFiles, type Source, sourcesOf } from './demand.ts'
@@ -32,12 +33,26 @@ export type Law = (
   version: number,
 ) => (terms: TenantTerms, model: string, substitutes: boolean) => Eligibility
 
+/** What decides in a run: the scheduler, or in a comparison something simpler in its place. */
+export type Decider = Pick<Scheduler, 'handle' | 'nextWakeMs'>
+
+/** Is told what clients asked for and what they got. A request is one, however often its client asked for it. */
+export interface Observer {
+  /** A client asks for the first time. */
+  offered(arrival: Arrival, bornMs: number): void
+  /** A whole answer. `askedMs`: when the client asked the time that was answered. */
+  served(arrival: Arrival, bornMs: number, askedMs: number, firstTokenMs: number): void
+}
+
 /** What a scenario does not hold itself. */
 export interface World {
   readonly law: Law
   readonly files: DemandFiles
   /** By name of the pool. */
   readonly latencies: Readonly<Record<string, LatencyModel>>
+  /** Makes what decides; the scheduler where it is absent. */
+  readonly decider?: (policy: SchedulerPolicy, random: Random) => Decider
+  readonly observer?: Observer
 }
 
 export interface SimulatedTenant {
@@ -87,7 +102,8 @@ class Simulation {
   readonly #tenants: readonly SimulatedTenant[]
   readonly #requests = new Requests()
   readonly #fleet: Fleet
-  readonly #scheduler: Scheduler
+  readonly #scheduler: Decider
+  readonly #observer: Observer | undefined
   readonly #sources: readonly Source[]
   readonly #clients: Clients
   readonly #faults: FaultPlan
@@ -107,7 +123,8 @@ class Simulation {
   #decisions = 0
   #waiting = 0
 
-  constructor(scenario: Scenario, { law, files, latencies }: World) {
+  constructor(scenario: Scenario, { law, files, latencies, decider, observer }: World) {
+    this.#observer = observer
     this.#scenario = scenario
     this.#tenants = tenantsOf(scenario)
     this.#fleet = new Fleet(scenario, latencies, this.#requests)
@@ -120,7 +137,9 @@ class Simulation {
     )
     this.#silentMsMax = scenario.gateway.streamIdle
     const { attemptsMax, queueLengthMax } = scenario.gateway
-    this.#scheduler = new Scheduler({ attemptsMax, queueLengthMax }, new Stream(scenario.seed, 'scheduler'))
+    const policy: SchedulerPolicy = { attemptsMax, queueLengthMax }
+    const random = new Stream(scenario.seed, 'scheduler')
+    this.#scheduler = decider?.(policy, random) ?? new Scheduler(policy, random)
     const eligibleFor = law(this.#fleet.endpoints, lawVersion)
     for (const [model, { substitutes }] of Object.entries(scenario.models))
       this.#eligible.set(
@@ -194,6 +213,7 @@ class Simulation {
       const arrival = from.take()
       this.#agenda.set(entity, from.nextMs)
       this.#recorder.offered(arrival.tenant, arrival.input + arrival.output, bornMs)
+      this.#observer?.offered(arrival, bornMs)
       return this.#arrives({ arrival, bornMs, clientTry: 1 })
     }
     switch (entity) {
@@ -418,6 +438,12 @@ class Simulation {
     const bornMs = requests.bornMs[slot] as number
     const firstTokenMs = (requests.firstTokenMs[slot] as number) - bornMs + networkMs
     this.#recorder.served(tenant, tokens, firstTokenMs, firstTokenGoalMs, bornMs)
+    this.#observer?.served(
+      requests.arrival[slot] as Arrival,
+      bornMs,
+      requests.arrivedMs[slot] as number,
+      (requests.firstTokenMs[slot] as number) + networkMs,
+    )
     this.#invariants.requestEnded(slot)
     requests.attemptId[slot] = 0
     // Whatever the scheduler starts now may have the slot: it is done with this request before it takes another.
