@@ -8,6 +8,7 @@ import { seededRandom } from '../core/random.ts'
 import { Gateway } from '../gateway/gateway.ts'
 import { systemClock } from './clock.ts'
 import { loadConfig } from './config-source.ts'
+import { setUpEngine } from './engine.ts'
 import { openEventLog } from './event-log/writer.ts'
 import { openHostLog } from './host-log.ts'
 import { openLog } from './log.ts'
@@ -43,6 +44,7 @@ export interface Host {
 
 /** The composition root: builds every part from one configuration and starts it. What was opened closes where it fails. */
 export async function startHost(options: HostOptions): Promise<Host> {
+  setUpEngine()
   const parts = new AsyncDisposableStack()
   try {
     return await build(options, parts)
