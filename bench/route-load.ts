@@ -5,6 +5,7 @@ import type { Failure } from '../src/core/failure.ts'
 import { type Random, seededRandom } from '../src/core/random.ts'
 import { type Eligibility, eligibilityOf } from '../src/core/request.ts'
 import { Scheduler } from '../src/core/scheduler.ts'
+import { classOf } from '../src/core/testing.ts'
 
 /** Microseconds of each call, by the kind of event; and of all calls of one request together. */
 export type Timings = ReadonlyMap<string, number[]>
@@ -85,7 +86,7 @@ class Load {
         request: {
           id,
           tenant: 'acme',
-          priority,
+          serviceClass: classOf(priority),
           model: 'chat',
           arrivedAtMs: this.nowMs,
           waitMsMax: 10_000,

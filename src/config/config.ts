@@ -1,4 +1,5 @@
 import type { RoutingPreset, TokenPrices } from '../core/endpoint.ts'
+import type { ServiceTier, TierTerms } from '../core/service-class.ts'
 
 /** A secret is never in the file: it is named by where it lies. */
 export type SecretReference = { readonly env: string } | { readonly file: string }
@@ -95,7 +96,12 @@ export interface ModelConfig {
 }
 
 export interface PlanConfig {
+  /** Of its default tier. */
   readonly priority: number
+  /** Tiers it may ask for in addition to `default`, `flex` and `batch`, or other terms for these. */
+  readonly tiers: Readonly<Partial<Record<ServiceTier, TierTerms>>>
+  /** What becomes of a request for a tier that the plan does not have: it is served as `default`, or refused. */
+  readonly otherTiers: 'default' | 'refuse'
 }
 
 /** Absent limits are off. */

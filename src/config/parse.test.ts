@@ -72,6 +72,23 @@ describe('a configuration', () => {
     })
   })
 
+  test('gives plans without a word on tiers those that give way, and refuses no tier', () => {
+    expect(config(small('{ plan: api }')).plans['team']).toEqual({ priority: 20, tiers: {}, otherTiers: 'default' })
+    const plans = 'plans: { api: { priority: 10, tiers: { flex: { deadlineMs: 60000 } } } }'
+    expect(config(small('{ plan: api }', plans)).plans['api']?.tiers).toEqual({
+      flex: { floor: 0, weight: 1, deadlineMs: 60_000 },
+    })
+  })
+
+  test('cannot promise more of a model than there is', () => {
+    const plans = (flex: number) =>
+      `plans: { api: { priority: 1, tiers: { default: { floor: 0.7 }, flex: { floor: ${flex} } } } }`
+    expect(parse(small('{ plan: api }', plans(0.3))).kind).toBe('valid')
+    expect(issues(parse(small('{ plan: api }', plans(0.4))))).toEqual([
+      { path: 'plans', line: expect.any(Number), message: expect.stringContaining('come to 1.1') },
+    ])
+  })
+
   test('takes unquoted NO for Norway', () => {
     expect(config(small('{ plan: api, countries: [NO], subProcessors: any }')).tenants['acme']?.countries).toEqual([
       'NO',

@@ -1,3 +1,4 @@
+import { floorSumMax } from '../core/service-class.ts'
 import { nearest } from './nearest.ts'
 import { defaultListen, defaultMetrics, defaultPlans, type ParsedConfig } from './schema.ts'
 import type { Finding, Path } from './yaml-text.ts'
@@ -9,7 +10,13 @@ import type { Finding, Path } from './yaml-text.ts'
  */
 export function referenceFindings(root: unknown): Finding[] {
   const file = record(root)
-  return [...endpointFindings(file), ...tenantFindings(file), ...credentialFindings(file), ...listenFindings(file)]
+  return [
+    ...endpointFindings(file),
+    ...planFindings(file),
+    ...tenantFindings(file),
+    ...credentialFindings(file),
+    ...listenFindings(file),
+  ]
 }
 
 function endpointFindings(file: Fields): Finding[] {
@@ -24,6 +31,20 @@ function endpointFindings(file: Fields): Finding[] {
     }
   }
   return findings
+}
+
+/** Every plan may use every model: together they cannot be promised more of one than there is. */
+function planFindings(file: Fields): Finding[] {
+  let sum = 0
+  for (const plan of Object.values(record(file['plans']))) {
+    for (const tier of Object.values(record(record(plan)['tiers']))) {
+      const { floor } = record(tier)
+      if (typeof floor === 'number') sum += floor
+    }
+  }
+  if (sum <= floorSumMax) return []
+  const message = `the floors of all plans and tiers come to ${Number(sum.toFixed(3))}, and there is no more than 1 of any model`
+  return [{ path: ['plans'], message }]
 }
 
 function tenantFindings(file: Fields): Finding[] {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { serviceTiers } from '../core/service-class.ts'
 import { isCountryCode, meantCountry } from './countries.ts'
 
 /**
@@ -129,7 +130,22 @@ export const tenantSchema = z.strictObject({
   keys: z.array(secret).default([]),
 })
 
-const planSchema = z.strictObject({ priority: z.number().int().min(-1_000_000).max(1_000_000) })
+const priority = z.number().int().min(-1_000_000).max(1_000_000)
+
+const tierSchema = z.strictObject({
+  priority: priority.optional(),
+  floor: z.number().min(0).max(1).default(0),
+  deadlineMs: ms.optional(),
+  weight: z.number().min(0.001).max(1_000).default(1),
+})
+
+const planSchema = z.strictObject({
+  priority,
+  tiers: z
+    .partialRecord(z.enum(serviceTiers, { error: `a tier is one of ${serviceTiers.join(', ')}` }), tierSchema)
+    .default({}),
+  otherTiers: z.enum(['default', 'refuse']).default('default'),
+})
 
 /** A set without anything in it is what a template makes whose source was lost: it must not empty a running gateway. */
 function named<Schema extends z.ZodType>(names: z.ZodString, schema: Schema, what: string) {
@@ -184,7 +200,7 @@ export const configSchema = z
     eventLog: filePath.optional(),
     providers: named(providerName, providerSchema, 'provider'),
     models: named(name, modelSchema, 'model'),
-    plans: named(name, planSchema, 'plan').default(defaultPlans),
+    plans: named(name, planSchema, 'plan').prefault(defaultPlans),
     tenants: z.record(name, tenantSchema).default({}),
   })
   .meta({ title: 'spillway.yaml', description: 'Configuration of Spillway' })

@@ -11,6 +11,7 @@ export const errorCodes = {
   mismatched_organization: { status: 401, type: 'invalid_request_error', retry: false },
   no_eligible_endpoint: { status: 403, type: 'invalid_request_error', retry: false },
   location_not_allowed: { status: 403, type: 'invalid_request_error', retry: false },
+  tier_not_allowed: { status: 403, type: 'invalid_request_error', retry: false },
   price_unknown: { status: 403, type: 'invalid_request_error', retry: false },
   model_not_found: { status: 404, type: 'invalid_request_error', retry: false },
   not_found: { status: 404, type: 'invalid_request_error', retry: false },

@@ -1,4 +1,5 @@
 import type { RequestId, TenantId } from './ids.ts'
+import type { ServiceClass } from './service-class.ts'
 
 /** Tokens by kind, as OpenAI counts them: `input` includes `cachedInput`, `output` includes reasoning. */
 export interface TokenCount {
@@ -36,8 +37,8 @@ export function eligibilityOf(indices: readonly number[], count: number, version
 export interface RequestFacts {
   readonly id: RequestId
   readonly tenant: TenantId
-  /** Larger is served first. From the tenant's plan; never from the client. */
-  readonly priority: number
+  /** Of the tenant's plan and the tier it may have; never from the client alone. */
+  readonly serviceClass: ServiceClass
   readonly model: string
   readonly arrivedAtMs: number
   /** It waits for room no longer than this in all, however often it comes to wait. */

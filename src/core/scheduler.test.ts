@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { Desk, endpointOf } from './testing.ts'
+import { classOf, Desk, endpointOf } from './testing.ts'
 
 describe('a request that arrives', () => {
   test('goes to a place at once where there is one', () => {
@@ -19,7 +19,7 @@ describe('a request that arrives', () => {
     const desk = new Desk([endpointOf('a')])
     desk.arrive()
     let running = desk.attempt.id
-    const ids = [0, 10, 0, 20, 10].map((priority) => desk.arrive({ priority }))
+    const ids = [0, 10, 0, 20, 10].map((priority) => desk.arrive({ serviceClass: classOf(priority) }))
     const served = ids.map(() => {
       desk.complete(running)
       running = desk.attempt.id
@@ -31,7 +31,7 @@ describe('a request that arrives', () => {
   test('does not wait behind one that may not go where there is room', () => {
     const desk = new Desk([endpointOf('a'), endpointOf('b')])
     desk.arrive({ eligible: desk.word('a') })
-    desk.arrive({ eligible: desk.word('a'), priority: 30 })
+    desk.arrive({ eligible: desk.word('a'), serviceClass: classOf(30) })
     const id = desk.arrive()
     expect(desk.dispatched).toEqual([`${id} to b`])
   })
@@ -49,8 +49,8 @@ describe('a request that arrives', () => {
   test('takes the place of the newest of the lowest priority where as many wait as may', () => {
     const desk = new Desk([endpointOf('a')], 'interactive', { queueLengthMax: 3 })
     desk.arrive()
-    const [, newest] = [desk.arrive(), desk.arrive(), desk.arrive({ priority: 10 })]
-    desk.arrive({ priority: 10 })
+    const [, newest] = [desk.arrive(), desk.arrive(), desk.arrive({ serviceClass: classOf(10) })]
+    desk.arrive({ serviceClass: classOf(10) })
     expect(desk.rejections).toMatchObject([{ id: newest, code: 'overloaded' }])
     const late = desk.arrive()
     expect(desk.rejections).toMatchObject([{ id: late, code: 'overloaded' }])

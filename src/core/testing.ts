@@ -5,10 +5,16 @@ import type { AttemptId, EndpointId, RequestId } from './ids.ts'
 import { seededRandom } from './random.ts'
 import { type Eligibility, eligibilityOf, type RequestFacts } from './request.ts'
 import { Scheduler, type SchedulerPolicy } from './scheduler.ts'
+import type { ServiceClass } from './service-class.ts'
 
 /** An endpoint at a vendor of its own, in the Netherlands, with one slot. */
 export function endpointOf(id: EndpointId, setting: Partial<Endpoint> = {}): Endpoint {
   return { id, index: 0, model: 'chat', subProcessor: id, country: 'NL', concurrencyMax: 1, ...setting }
+}
+
+/** A class that is told from others by its priority alone. */
+export function classOf(priority: number, setting: Partial<ServiceClass> = {}): ServiceClass {
+  return { name: `plan-${priority}/default`, tier: 'default', priority, floor: 0, weight: 1, ...setting }
 }
 
 /** A scheduler with a few endpoints, told one thing at a time. */
@@ -65,7 +71,7 @@ export class Desk {
       request: {
         id,
         tenant: 'acme',
-        priority: 0,
+        serviceClass: classOf(0),
         model: 'chat',
         arrivedAtMs: this.nowMs,
         waitMsMax,

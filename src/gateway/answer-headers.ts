@@ -1,5 +1,6 @@
 import type { Remaining } from '../adapters/limits/rate-limiter.ts'
 import { formatResetDuration } from '../adapters/limits/reset-duration.ts'
+import type { ServiceTier } from '../core/service-class.ts'
 import type { ServedEndpoint } from './plane.ts'
 
 /** Headers of an answer, flat: how it was decided, what is left of the limits, what of the vendor's may pass. */
@@ -8,6 +9,7 @@ export function answerHeaders(
   requestId: string,
   endpoint: ServedEndpoint,
   attempts: number,
+  tier: ServiceTier,
   overheadMs: number,
   remaining: Remaining | undefined,
   vendorHeaders: readonly (readonly [string, string])[] | undefined,
@@ -23,6 +25,8 @@ export function answerHeaders(
     endpoint.country,
     'x-spillway-attempts',
     String(attempts),
+    'x-spillway-tier',
+    tier,
     'x-spillway-overhead-ms',
     overheadMs.toFixed(2),
   ]

@@ -1,11 +1,12 @@
 import { type ListPrice, type PriceBook, priceListOf } from '../adapters/price-book/price-book.ts'
 import type { Provider } from '../adapters/providers/provider.ts'
-import type { Config, ModelConfig } from '../config/config.ts'
+import type { Config, ModelConfig, PlanConfig } from '../config/config.ts'
 import { endpointsOf, type PlacedEndpoint, routingOf } from '../config/endpoints.ts'
 import type { TokenPrices } from '../core/endpoint.ts'
 import type { RoutingByModel } from '../core/events.ts'
 import type { EndpointId } from '../core/ids.ts'
 import type { Eligibility } from '../core/request.ts'
+import { type ServiceTerms, type ServiceTier, serviceTermsOf, serviceTiers } from '../core/service-class.ts'
 import { EligibilityTable, type Exclusion, locationAllowed } from '../register/eligibility.ts'
 import type { Caller } from './key-table.ts'
 
@@ -19,7 +20,7 @@ export interface ServedEndpoint extends PlacedEndpoint {
 /** What one caller may do with one model. */
 export interface Access {
   readonly model: ModelConfig
-  readonly priority: number
+  readonly tiers: PlanTiers
   readonly eligible: Eligibility
   /** Why each other endpoint is out. */
   readonly excluded: readonly Exclusion[]
@@ -27,6 +28,13 @@ export interface Access {
   readonly pricesMax: TokenPrices | undefined
   /** Spillway itself runs where this tenant's data may be. */
   readonly locationAllowed: boolean
+}
+
+/** The tiers that a plan has. */
+export interface PlanTiers {
+  readonly plan: string
+  readonly byName: Readonly<Partial<Record<ServiceTier, ServiceTerms>>> & { readonly default: ServiceTerms }
+  readonly refusesOthers: boolean
 }
 
 export interface PlaneOptions {
@@ -51,6 +59,7 @@ export class Plane {
   readonly routing: RoutingByModel
   readonly #byId: ReadonlyMap<EndpointId, ServedEndpoint>
   readonly #table: EligibilityTable
+  readonly #tiers = new Map<string, PlanTiers>()
   #access = new WeakMap<Caller, Map<string, Access | undefined>>()
 
   constructor(options: PlaneOptions) {
@@ -101,12 +110,22 @@ export class Plane {
     })
     return {
       model,
-      priority: this.config.plans[tenant.plan]?.priority ?? 0,
+      tiers: this.#tiersOf(tenant.plan),
       eligible,
       excluded,
       pricesMax: this.#pricesMax(eligible),
       locationAllowed: locationAllowed(tenant, this.config.location),
     }
+  }
+
+  /** One object for each class of this generation, whoever is in it. */
+  #tiersOf(plan: string): PlanTiers {
+    let tiers = this.#tiers.get(plan)
+    if (tiers === undefined) {
+      tiers = planTiers(plan, Object.hasOwn(this.config.plans, plan) ? this.config.plans[plan] : undefined)
+      this.#tiers.set(plan, tiers)
+    }
+    return tiers
   }
 
   #pricesMax(eligible: Eligibility): TokenPrices | undefined {
@@ -122,6 +141,15 @@ export class Plane {
     }
     return { input, cachedInput, output }
   }
+}
+
+/** A tier that gives way to all others needs no permission; one that goes before them does. */
+function planTiers(plan: string, config: PlanConfig | undefined): PlanTiers {
+  const { priority = 0, tiers = {}, otherTiers = 'default' } = config ?? {}
+  const terms = (tier: ServiceTier) => serviceTermsOf(plan, priority, tier, tiers[tier])
+  const byName: Partial<Record<ServiceTier, ServiceTerms>> & { default: ServiceTerms } = { default: terms('default') }
+  for (const tier of serviceTiers) if (tier !== 'priority' || tiers.priority !== undefined) byName[tier] = terms(tier)
+  return { plan, byName, refusesOthers: otherTiers === 'refuse' }
 }
 
 function listPrice(

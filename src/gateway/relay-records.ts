@@ -11,7 +11,7 @@ import type { RelayRequest } from './relay-request.ts'
  * The policy in force is that of `policyVersion`.
  */
 export function admitRecord(
-  { id, caller, operation, body, access }: RelayRequest,
+  { id, caller, operation, body, access, terms }: RelayRequest,
   { model, tokens }: RequestFacts,
   endpoint: ServedEndpoint,
   inputTokens: number,
@@ -25,6 +25,7 @@ export function admitRecord(
     tenant: caller.tenant.id,
     keyId: caller.key.id,
     plan: caller.tenant.plan,
+    tier: terms.serviceClass.tier,
     model,
     operation,
     stream: body.stream,

@@ -1,4 +1,5 @@
 import type { Operation } from '../adapters/providers/provider.ts'
+import type { ServiceTerms } from '../core/service-class.ts'
 import type { HttpExchange } from './http/exchange.ts'
 import type { Caller } from './key-table.ts'
 import type { Access } from './plane.ts'
@@ -12,5 +13,7 @@ export interface RelayRequest {
   readonly caller: Caller
   readonly access: Access
   readonly body: BodyFacts
+  /** How it is served: its tier as asked for where its plan has that, else the default one. */
+  readonly terms: ServiceTerms
   readonly arrivedMs: number
 }

@@ -10,6 +10,7 @@ import type { Failure } from '../core/failure.ts'
 import type { FlatMap } from '../core/flat-map.ts'
 import type { RequestId } from '../core/ids.ts'
 import { type Eligibility, eligibilityOf, isEligible, type RequestFacts, type TokenCount } from '../core/request.ts'
+import { timesOf } from '../core/service-class.ts'
 import { SpillwayError } from '../core/spillway-error.ts'
 import { answerHeaders, rateLimitHeaders } from './answer-headers.ts'
 import type { Dispatchable, Dispatcher } from './dispatcher.ts'
@@ -75,20 +76,20 @@ export class Relay implements Dispatchable, AnswerSink {
   constructor(house: RelayHouse, request: RelayRequest) {
     this.#house = house
     this.#request = request
-    const { body, access, caller, arrivedMs } = request
+    const { body, access, caller, arrivedMs, terms } = request
     const { limits } = house.plane().config
     const outputTokens =
       (body.outputTokensMax ?? (request.operation === 'embeddings' ? 0 : access.model.outputTokensDefault)) *
       body.choices
+    const times = timesOf(terms, limits.queueMs, limits.firstByteMs)
     this.facts = {
       id: request.id,
       tenant: caller.tenant.id,
-      priority: access.priority,
+      serviceClass: terms.serviceClass,
       model: body.model,
       arrivedAtMs: arrivedMs,
-      waitMsMax: limits.queueMs,
-      // A first try that was given up at its limit leaves time for one elsewhere.
-      deadlineMs: arrivedMs + limits.firstByteMs + limits.queueMs,
+      waitMsMax: times.waitMsMax,
+      deadlineMs: arrivedMs + times.deadlineMs,
       tokens: { input: body.inputTokensMax, cachedInput: 0, output: outputTokens },
       eligible: access.eligible,
       affinity: `${caller.tenant.id}/${body.affinity}`,
@@ -162,7 +163,7 @@ export class Relay implements Dispatchable, AnswerSink {
   }
 
   #send(current: Try): void {
-    const { body, operation } = this.#request
+    const { body, operation, terms } = this.#request
     // The law once more, at the last moment: a register change may have come while the journal was syncing.
     const plane = this.#house.plane()
     const { endpoint } = current
@@ -177,7 +178,7 @@ export class Relay implements Dispatchable, AnswerSink {
       this.#tryFailed({ kind: 'withdrawn' })
       return
     }
-    const pieces = bodyFor(body, endpoint.upstreamModel)
+    const pieces = bodyFor(body, endpoint.upstreamModel, terms.serviceClass.tier)
     let bodyBytes = 0
     for (const piece of pieces) bodyBytes += piece.length
     this.#house.observer.attemptStarted(this.#request, endpoint, current.attempt.number)
@@ -484,6 +485,7 @@ export class Relay implements Dispatchable, AnswerSink {
       this.#request.id,
       current.endpoint,
       this.#attempts,
+      this.#request.terms.serviceClass.tier,
       this.#overheadMs,
       this.#reservation?.remaining,
       this.#head?.headers,

@@ -1,10 +1,12 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { ServiceTier } from '../core/service-class.ts'
 import { SpillwayError } from '../core/spillway-error.ts'
 import { bodyFor, inputTokensMax, readBody, readQuestion } from './request-body.ts'
 
 const chat = (text: string) => readBody(Buffer.from(text), 'chat/completions')
-const upstream = (text: string, model = 'gpt-oss-120b') => Buffer.concat(bodyFor(chat(text), model)).toString()
+const upstream = (text: string, model = 'gpt-oss-120b', tier: ServiceTier = 'default') =>
+  Buffer.concat(bodyFor(chat(text), model, tier)).toString()
 const messages = '"messages":[{"role":"user","content":"hi"}]'
 
 function problem(text: string): SpillwayError {
@@ -21,6 +23,21 @@ describe('the body for a vendor', () => {
   test('has only the name of the model replaced, in place', () => {
     const body = `{ "temperature": 0.70, "model" : "chat-large",\n ${messages}, "seed": 9007199254740993, "x": 1e400 }`
     expect(upstream(body)).toBe(body.replace('chat-large', 'gpt-oss-120b'))
+  })
+
+  test.each([
+    ['"priority"', 'priority', 'priority', '"priority"'],
+    ['"priority"', 'priority', 'default', '"default"'],
+    ['"flex"', 'flex', 'flex', '"flex"'],
+    ['"batch"', 'batch', 'batch', '"default"'],
+    ['"auto"', 'default', 'default', '"auto"'],
+    ['"on_demand"', 'default', 'default', '"on_demand"'],
+    ['null', 'default', 'default', 'null'],
+    ['["flex"]', 'default', 'default', '["flex"]'],
+  ] as const)('of the tier %s, which asks for %s, says where %s is granted %s', (asked, tier, granted, said) => {
+    const body = (text: string) => `{"service_tier": ${text}, "model":"m",${messages}}`
+    expect(chat(body(asked)).tier).toBe(tier)
+    expect(upstream(body(asked), 'm', granted)).toBe(body(said))
   })
 
   test('asks a stream for its usage where the caller did not', () => {

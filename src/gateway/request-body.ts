@@ -8,6 +8,7 @@ import {
   requestJsonLimits,
   scanJson,
 } from '../core/json-scan.ts'
+import { type ServiceTier, serviceTiers } from '../core/service-class.ts'
 import { SpillwayError } from '../core/spillway-error.ts'
 
 /** What the gateway needs to know of a body. The body itself stays bytes. */
@@ -27,6 +28,9 @@ export interface BodyFacts {
   readonly inputTokensMax: number
   /** Equal for requests that begin with the same prompt, or that name the same `prompt_cache_key`. */
   readonly affinity: string
+  /** As asked for; what is no tier of Spillway's asks for none. */
+  readonly tier: ServiceTier
+  readonly tierMember: JsonMember | undefined
   readonly modelMember: JsonMember
   /** Asks for the usage chunk where the caller streams without it. */
   readonly usageEdit: Edit | undefined
@@ -54,6 +58,9 @@ const mediaPartTokensMax = 40_000
 /** How much of the first messages tells prompts apart. Longer ones that agree so far are taken for the same prefix. */
 const affinityBytesMax = 2_048
 
+/** Of the longest tier, with its quotes. */
+const tierBytesMax = 10
+
 /** A model's name in a configuration has at most 128 characters, each at most 6 bytes as an escape. */
 const modelBytesMax = 1_024
 
@@ -64,6 +71,7 @@ export function readBody(body: Buffer, operation: Operation): BodyFacts {
   const model = fields.model()
   const promptField = promptFields[operation]
   const prompt = fields.member(promptField)
+  const tierMember = fields.member('service_tier')
   if (modelMember === undefined || prompt === undefined) throw missing(promptField)
   if (operation === 'chat/completions' && (body[prompt.valueStart] !== 0x5b || prompt.elements === 0)) {
     throw new SpillwayError('invalid_request', 'messages must be a list with at least one message', {
@@ -82,6 +90,8 @@ export function readBody(body: Buffer, operation: Operation): BodyFacts {
     choices: choicesOf(fields, operation, prompt),
     inputTokensMax: inputTokensMax(body.length, fields.scan.mediaParts),
     affinity: affinityOf(body, prompt, fields.member('prompt_cache_key')),
+    tier: tierOf(body, tierMember),
+    tierMember,
     modelMember,
     usageEdit: stream && usage !== 'asked' ? usage : undefined,
   }
@@ -140,19 +150,26 @@ export function inputTokensMax(bodyBytes: number, mediaParts: number): number {
   return bodyBytes + templateTokensMax + mediaParts * mediaPartTokensMax
 }
 
+/** Told by the value's own bytes: a name has no need of escapes. `auto` is what no word at all says. */
+function tierOf(body: Buffer, member: JsonMember | undefined): ServiceTier {
+  if (member === undefined || member.valueEnd - member.valueStart > tierBytesMax) return 'default'
+  const text = body.toString('latin1', member.valueStart, member.valueEnd)
+  return serviceTiers.find((tier) => text === `"${tier}"`) ?? 'default'
+}
+
 /**
- * The body for one vendor: the caller's bytes with the model's name replaced where it stands, and the usage chunk
- * asked for where the caller streams without it.
+ * The body for one vendor: the caller's bytes with the model's name replaced where it stands, the usage chunk asked for
+ * where the caller streams without it, and no tier that the caller does not have here, nor one that no vendor knows.
  */
-export function bodyFor(facts: BodyFacts, upstreamModel: string): Uint8Array[] {
-  const { body, modelMember, usageEdit } = facts
+export function bodyFor(facts: BodyFacts, upstreamModel: string, tier: ServiceTier): Uint8Array[] {
+  const { body, modelMember, usageEdit, tierMember } = facts
   const edits: Edit[] = [
     { start: modelMember.valueStart, end: modelMember.valueEnd, text: JSON.stringify(upstreamModel) },
   ]
-  if (usageEdit !== undefined) {
-    if (usageEdit.start < modelMember.valueStart) edits.unshift(usageEdit)
-    else edits.push(usageEdit)
-  }
+  if (usageEdit !== undefined) edits.push(usageEdit)
+  if (tierMember !== undefined && (tier !== facts.tier || tier === 'batch'))
+    edits.push({ start: tierMember.valueStart, end: tierMember.valueEnd, text: '"default"' })
+  if (edits.length > 1) edits.sort((a, b) => a.start - b.start)
   const pieces: Uint8Array[] = []
   let at = 0
   for (const { start, end, text } of edits) {

@@ -1,12 +1,13 @@
 import { randomBytes } from 'node:crypto'
 import { type ErrorCode, errorCodes } from '../core/errors.ts'
 import type { Scheduler } from '../core/scheduler.ts'
+import type { ServiceTerms, ServiceTier } from '../core/service-class.ts'
 import { SpillwayError } from '../core/spillway-error.ts'
 import { explain } from './explain.ts'
 import type { BodyProblem, HttpExchange } from './http/exchange.ts'
 import type { Caller, KeyTable } from './key-table.ts'
 import type { RequestSummary } from './observer.ts'
-import type { Access } from './plane.ts'
+import type { Access, PlanTiers } from './plane.ts'
 import type { Prober } from './prober.ts'
 import { refuse, retryCountOf } from './refusal.ts'
 import { Relay, type RelayHouse } from './relay.ts'
@@ -100,7 +101,9 @@ export class RequestHandler {
           if (!access.locationAllowed) throw locationNotAllowed(this.#options.house.plane().config.location)
           if (access.eligible.indices.length === 0) throw noEligibleEndpoint(facts.model, access)
           const { operation } = route
-          new Relay(this.#options.house, { id, exchange, operation, caller, access, body: facts, arrivedMs }).start()
+          const terms = termsFor(access.tiers, facts.tier)
+          const request = { id, exchange, operation, caller, access, body: facts, terms, arrivedMs }
+          new Relay(this.#options.house, request).start()
         })
     }
   }
@@ -298,6 +301,18 @@ function noEligibleEndpoint(model: string, access: Access): SpillwayError {
     'no_eligible_endpoint',
     `no place that serves ${model} is allowed by this workspace's terms: ${length} ${length === 1 ? 'is' : 'are'} excluded (${words}); POST /v1/explain shows each`,
     { param: 'model' },
+  )
+}
+
+/** A tier that the plan does not have is served as the default one, or refused where the plan says so. */
+function termsFor({ plan, byName, refusesOthers }: PlanTiers, asked: ServiceTier): ServiceTerms {
+  const terms = byName[asked]
+  if (terms !== undefined) return terms
+  if (!refusesOthers) return byName.default
+  throw new SpillwayError(
+    'tier_not_allowed',
+    `the plan ${plan} has no tier ${asked}; ask for one of ${Object.keys(byName).join(', ')}, or leave service_tier out`,
+    { param: 'service_tier' },
   )
 }
 

@@ -8,6 +8,8 @@ export interface Arrival {
   /** Index among the tenants of the scenario. */
   readonly tenant: number
   readonly model: string
+  /** Says how it is served. */
+  readonly demand: Pick<DemandSpec, 'tier' | 'deadline'>
   readonly input: number
   readonly output: number
   /** Its prompt's blocks by identity; equal leading ones mean an equal beginning. */
@@ -152,7 +154,7 @@ class SteadySource implements Source {
     const tenant = this.#group.firstTenant + this.#sizes.below(this.#group.count)
     const inputTokens = Math.max(1, Math.round(draw(input, this.#sizes)))
     const outputTokens = Math.max(1, Math.round(draw(output, this.#sizes)))
-    const arrival = { tenant, model, input: inputTokens, output: outputTokens }
+    const arrival = { tenant, model, demand: this.#spec, input: inputTokens, output: outputTokens }
     this.nextMs = this.#next(this.nextMs)
     if (prefixes === undefined || this.#sizes.next() >= prefixes.share) return arrival
     const prefix = this.#sizes.below(prefixes.count)
@@ -245,6 +247,7 @@ class TraceSource implements Source {
     const arrival = {
       tenant,
       model: this.#spec.model,
+      demand: this.#spec,
       input: Math.max(1, inputTokens),
       output: Math.max(1, outputTokens),
     }
@@ -291,6 +294,7 @@ class ClientSource implements Source {
     const arrival = {
       tenant: this.#tenant,
       model: this.#spec.model,
+      demand: this.#spec,
       input: Math.max(1, Math.round(draw(input, this.#stream))),
       output: Math.max(1, Math.round(draw(output, this.#stream))),
     }

@@ -1,3 +1,4 @@
+import { floorSumMax } from '../core/service-class.ts'
 import { fittedReplica, fittedReplicas } from './latency-table.ts'
 import { roundTripMs } from './network.ts'
 import type { Scenario } from './scenario-schema.ts'
@@ -12,6 +13,7 @@ export interface ScenarioFinding {
 export function scenarioFindings(scenario: Scenario): ScenarioFinding[] {
   return [
     ...poolFindings(scenario),
+    ...planFindings(scenario),
     ...tenantFindings(scenario),
     ...demandFindings(scenario),
     ...faultFindings(scenario),
@@ -48,6 +50,15 @@ function notMeasured(accelerator: string, weights: string, gpus: number): string
   ]
   if (accelerators.length > 0) return `${weights} was not measured on ${accelerator}, but on ${accelerators.join(', ')}`
   return `${weights} was not measured; known are ${[...new Set(fittedReplicas.map((row) => row.weights))].join(', ')}`
+}
+
+/** A class cannot be promised more of a model than there is. */
+function planFindings({ plans }: Scenario): ScenarioFinding[] {
+  let sum = 0
+  for (const { tiers } of Object.values(plans)) for (const { floor } of Object.values(tiers)) sum += floor
+  return sum <= floorSumMax
+    ? []
+    : [{ path: ['plans'], message: 'the floors of all plans and tiers come to more than 1' }]
 }
 
 function tenantFindings({ tenants, plans, gateway }: Scenario): ScenarioFinding[] {

@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { serviceTiers } from '../core/service-class.ts'
 import type { Distribution } from './distribution.ts'
 
 /** The shape of a scenario. Strict everywhere: a key that is not known is a mistake. */
@@ -100,8 +101,13 @@ const prefixes = z.strictObject({
   tokens: z.number().int().min(1),
 })
 
+const tier = z.enum(serviceTiers, { error: `a tier is one of ${serviceTiers.join(', ')}` })
+
 const demandOf = {
   model: name,
+  tier: tier.default('default'),
+  /** From each request's arrival, in place of its class's. */
+  deadline: duration.optional(),
   /** How the requests fall to groups of tenants: weights by name. */
   tenants: z.record(name, positive).refine((groups) => Object.keys(groups).length > 0, 'name a group of tenants'),
 }
@@ -215,7 +221,24 @@ export const scenarioSchema = z.strictObject({
       substitutes: z.boolean().default(false),
     }),
   ),
-  plans: z.record(name, z.strictObject({ priority: z.number().int(), firstToken: duration.default(5_000) })),
+  plans: z.record(
+    name,
+    z.strictObject({
+      priority: z.number().int(),
+      firstToken: duration.default(5_000),
+      tiers: z
+        .partialRecord(
+          tier,
+          z.strictObject({
+            priority: z.number().int().optional(),
+            floor: share.default(0),
+            deadline: duration.optional(),
+            weight: z.number().min(0.001).max(1_000).default(1),
+          }),
+        )
+        .default({}),
+    }),
+  ),
   tenants: z.record(name, tenantGroup),
   pools: z.record(name, pool),
   demand: z.array(demand).min(1, 'a scenario needs demand'),

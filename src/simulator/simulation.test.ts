@@ -54,7 +54,8 @@ describe('the simulator', { timeout: 60_000 }, () => {
         }),
       ),
     )
-    const vocabulary = /^(clock|endpoint|errors|events|failure|ids|random|request|rendezvous|deadline-heap)\.ts$/
+    const vocabulary =
+      /^(clock|endpoint|errors|events|failure|ids|random|request|rendezvous|deadline-heap|service-class)\.ts$/
     expect(imports.filter(({ target }) => !vocabulary.test(target))).toEqual([
       { name: 'simulation.ts', target: 'scheduler.ts' },
     ])

@@ -6,6 +6,7 @@ import type { Failure } from '../core/failure.ts'
 import type { Random } from '../core/random.ts'
 import type { Eligibility, RequestFacts } from '../core/request.ts'
 import { Scheduler, type SchedulerPolicy } from '../core/scheduler.ts'
+import { type ServiceTerms, type ServiceTier, serviceTermsOf, timesOf } from '../core/service-class.ts'
 import { Agenda } from './agenda.ts'
 import { type ClientRetry, Clients } from './clients.ts'
 import { type Arrival, type DemandFiles, type Source, sourcesOf } from './demand.ts'
@@ -61,7 +62,8 @@ export interface SimulatedTenant {
   readonly plan: string
   readonly country: string
   readonly terms: TenantTerms
-  readonly priority: number
+  /** By tier. */
+  readonly classes: Readonly<Record<ServiceTier, ServiceTerms>>
   /** The plan's: a first token later than this is not good. */
   readonly firstTokenGoalMs: number
   /** From the client to the gateway and back. */
@@ -259,7 +261,9 @@ class Simulation {
     const slot = requests.add()
     const tenant = this.#tenants[arrival.tenant] as SimulatedTenant
     const { queue, firstByte } = this.#scenario.gateway
-    const deadlineMs = nowMs + queue + firstByte
+    const { tier, deadline } = arrival.demand
+    const terms = tenant.classes[tier]
+    const times = timesOf(deadline === undefined ? terms : { ...terms, deadlineMs: deadline }, queue, firstByte)
     requests.arrival[slot] = arrival
     requests.bornMs[slot] = bornMs
     requests.arrivedMs[slot] = nowMs
@@ -273,11 +277,11 @@ class Simulation {
     const facts: RequestFacts = {
       id: requests.ids[slot] as string,
       tenant: tenant.id,
-      priority: tenant.priority,
+      serviceClass: terms.serviceClass,
       model: arrival.model,
       arrivedAtMs: nowMs,
-      waitMsMax: queue,
-      deadlineMs,
+      waitMsMax: times.waitMsMax,
+      deadlineMs: nowMs + times.deadlineMs,
       // As the gateway knows them: of the output nobody knows more than a limit before it is there.
       tokens: { input: arrival.input, cachedInput: 0, output: outputTokensGuess },
       eligible: this.#eligible.get(arrival.model)?.[arrival.tenant] as Eligibility,
@@ -523,8 +527,17 @@ class Simulation {
   }
 }
 
+function classesOf(name: string, { priority, tiers }: Scenario['plans'][string]): SimulatedTenant['classes'] {
+  const terms = (tier: ServiceTier) => {
+    const { deadline: deadlineMs, ...spec } = tiers[tier] ?? {}
+    return serviceTermsOf(name, priority, tier, { ...spec, deadlineMs })
+  }
+  return { priority: terms('priority'), default: terms('default'), flex: terms('flex'), batch: terms('batch') }
+}
+
 /** Every tenant of a scenario, those of a group side by side. */
 export function tenantsOf({ tenants, plans, gateway }: Scenario): SimulatedTenant[] {
+  const classes = Object.fromEntries(Object.entries(plans).map(([name, plan]) => [name, classesOf(name, plan)]))
   return Object.entries(tenants).flatMap(([group, spec]) => {
     const plan = plans[spec.plan] as Scenario['plans'][string]
     return Array.from({ length: spec.count }, (_, at) => ({
@@ -533,7 +546,7 @@ export function tenantsOf({ tenants, plans, gateway }: Scenario): SimulatedTenan
       plan: spec.plan,
       country: spec.country,
       terms: spec,
-      priority: plan.priority,
+      classes: classes[spec.plan] as SimulatedTenant['classes'],
       firstTokenGoalMs: plan.firstToken,
       networkMs: roundTripMs(spec.country, gateway.country) ?? 0,
     }))

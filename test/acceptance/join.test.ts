@@ -38,6 +38,7 @@ const row = (change: Partial<UsageRow> = {}): UsageRow => ({
   wallMs: startMs,
   tenant: 'british',
   keyId: 'key_1',
+  tier: 'default',
   model: 'chat-large',
   state: 'ok',
   source: 'upstream',

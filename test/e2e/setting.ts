@@ -14,7 +14,14 @@ export interface Place {
 /** A configuration over fake vendors: model `chat-large` at all of them, tenants `acme` (all) and `other` (GB only). */
 export function yamlFor(
   places: readonly Place[],
-  extra: { limits?: string; acme?: string; routing?: string; concurrencyMax?: number; model?: string } = {},
+  extra: {
+    limits?: string
+    acme?: string
+    plan?: string
+    routing?: string
+    concurrencyMax?: number
+    model?: string
+  } = {},
 ): string {
   const providers = places.map(
     ({ name, vendor, subProcessor, country }) =>
@@ -36,7 +43,7 @@ ${endpoints.join('\n')}
     routing: ${extra.routing ?? 'interactive'}
     ${extra.model ?? ''}
 plans:
-  enterprise: { priority: 30 }
+  enterprise: ${extra.plan ?? '{ priority: 30 }'}
 tenants:
   acme: { plan: enterprise, countries: any, subProcessors: any, ${extra.acme === undefined ? '' : `${extra.acme}, `}keys: [{ env: ACME_KEY }] }
   other: { plan: enterprise, countries: [GB, NL], subProcessors: [microsoft, self], keys: [{ env: OTHER_KEY }] }

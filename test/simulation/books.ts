@@ -358,5 +358,6 @@ export class Books {
 }
 
 export function comesBefore(a: Seen, b: Seen): boolean {
-  return a.facts.priority > b.facts.priority || (a.facts.priority === b.facts.priority && a.order < b.order)
+  const [first, second] = [a.facts.serviceClass.priority, b.facts.serviceClass.priority]
+  return first > second || (first === second && a.order < b.order)
 }

@@ -5,6 +5,7 @@ import type { Failure } from '../../src/core/failure.ts'
 import { type Random, seededRandom } from '../../src/core/random.ts'
 import { eligibilityOf } from '../../src/core/request.ts'
 import { Scheduler } from '../../src/core/scheduler.ts'
+import { classOf } from '../../src/core/testing.ts'
 import { VirtualHost } from './virtual-host.ts'
 
 /** What a place makes of one attempt. */
@@ -84,7 +85,7 @@ export class Day {
         request: {
           id,
           tenant: 'acme',
-          priority: 0,
+          serviceClass: classOf(0),
           model: 'chat',
           arrivedAtMs: nowMs,
           waitMsMax: 10_000,

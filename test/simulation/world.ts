@@ -5,6 +5,8 @@ import type { AttemptId, RequestId } from '../../src/core/ids.ts'
 import { seededRandom } from '../../src/core/random.ts'
 import { type Eligibility, eligibilityOf } from '../../src/core/request.ts'
 import { Scheduler } from '../../src/core/scheduler.ts'
+import type { ServiceClass } from '../../src/core/service-class.ts'
+import { classOf } from '../../src/core/testing.ts'
 import { VirtualHost } from './virtual-host.ts'
 import { Witness } from './witness.ts'
 
@@ -17,7 +19,7 @@ const modes: readonly Mode[] = [
 
 interface Tenant {
   readonly id: string
-  readonly priority: number
+  readonly serviceClass: ServiceClass
   countries: readonly string[]
   subProcessors: readonly string[]
 }
@@ -65,7 +67,7 @@ export class World {
     this.#models = ['chat', 'code', 'embed'].slice(0, 1 + this.#int(3))
     this.#tenants = Array.from({ length: 2 + this.#int(5) }, (_, n) => ({
       id: `tenant-${n}`,
-      priority: 10 * this.#int(4),
+      serviceClass: classOf(10 * this.#int(4)),
       countries: this.#some(countries),
       subProcessors: this.#some(subProcessors),
     }))
@@ -128,7 +130,7 @@ export class World {
       request: {
         id,
         tenant: tenant.id,
-        priority: tenant.priority,
+        serviceClass: tenant.serviceClass,
         model,
         arrivedAtMs: nowMs,
         waitMsMax: this.#waitMsMax,

@@ -34,6 +34,8 @@ export type JournalRecord =
       readonly tenant: string
       readonly keyId: string
       readonly plan: string
+      /** As it was served; not in journals of before there were tiers. */
+      readonly tier?: string
       readonly model: string
       readonly operation: string
       readonly stream: boolean

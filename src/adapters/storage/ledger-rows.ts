@@ -6,7 +6,7 @@ import type { UsageRow } from './storage.ts'
 
 /** In the order of the values below. */
 export const requestColumns =
-  'id, seq, wall_ms, tenant, key_id, plan, model, operation, stream, state, source, input_tokens, cached_input_tokens, output_tokens, nano_usd, attempts, endpoint, sub_processor, country, status, code, first_byte_ms, duration_ms, policy_version, register_version, price_version, hold_nano_usd'
+  'id, seq, wall_ms, tenant, key_id, plan, tier, model, operation, stream, state, source, input_tokens, cached_input_tokens, output_tokens, nano_usd, attempts, endpoint, sub_processor, country, status, code, first_byte_ms, duration_ms, policy_version, register_version, price_version, hold_nano_usd'
 export const attemptColumns =
   'id, n, seq, wall_ms, endpoint, sub_processor, country, upstream_model, failure, status, input_tokens, cached_input_tokens, output_tokens, nano_usd'
 
@@ -20,6 +20,7 @@ export function settledRow({ seq, admit, attempts }: OpenRequest, settle: Settle
     admit.tenant,
     admit.keyId,
     admit.plan,
+    admit.tier ?? 'default',
     admit.model,
     admit.operation,
     admit.stream ? 1 : 0,
@@ -75,6 +76,7 @@ export function refusedRow({ seq, refuse }: Ended & { kind: 'refused' }): SQLInp
     tenant,
     keyId,
     '',
+    '',
     model,
     '',
     0,
@@ -106,6 +108,7 @@ export interface RequestTableRow {
   readonly tenant: string
   readonly key_id: string
   readonly model: string
+  readonly tier: string
   readonly state: SettleState | 'refused'
   readonly source: TokenSource | null
   readonly input_tokens: number
@@ -127,6 +130,7 @@ export function usageRow(row: RequestTableRow): UsageRow {
     tenant: row.tenant,
     keyId: row.key_id,
     model: row.model,
+    tier: row.tier,
     state: row.state,
     source: row.source,
     estimated: row.source !== null && row.source !== 'upstream',
@@ -151,6 +155,7 @@ export function openRow({ admit, attempts }: OpenRequest): UsageRow {
     tenant: admit.tenant,
     keyId: admit.keyId,
     model: admit.model,
+    tier: admit.tier ?? 'default',
     state: 'open',
     source: null,
     estimated: false,

@@ -69,6 +69,8 @@ export const ledgerMigrations: Migrations = [
    insert into spending
      select strftime('%Y', wall_ms / 1000, 'unixepoch') * 12 + strftime('%m', wall_ms / 1000, 'unixepoch') - 1, tenant,
        key_id, sum(nano_usd) from requests where nano_usd > 0 group by 1, 2, 3;`,
+  // The tier a request was served in.
+  `alter table requests add column tier text not null default 'default';`,
 ]
 
 /** Brings a database to the newest version, each step in a transaction of its own. Throws where it is newer than that. */

@@ -30,7 +30,7 @@ describe('the data directory', () => {
       if (name === 'ledger.db' && version >= 1) {
         old.exec(`insert into requests values ('old', 1, 1700000000000, 'acme', 'k_1', 'api', 'chat', 'chat/completions', 1, 'ok',
           'upstream', 11, 0, 7, 25000, 1, 'chat/own', 'self', 'NL', 200, null, 100, 499, 1, 1, 'config'${version >= 3 ? ', 0' : ''})`)
-        const billed = ['', '', ', 11, 0, 7', ', 11, 0, 7, 25000'][version]
+        const billed = ['', '', ', 11, 0, 7'][version] ?? ', 11, 0, 7, 25000'
         old.exec(
           `insert into attempts values ('old', 1, 1, 1700000000001, 'chat/own', 'self', 'NL', 'm', null, null${billed})`,
         )

@@ -78,7 +78,7 @@ describe('a ledger that is made again from the journal', () => {
     intruder.exec(`drop trigger requests_stay; drop trigger requests_remain;
       update requests set nano_usd = 1 where id = 'r3'; delete from requests where id = 'r4';
       insert into requests select 'x', seq, wall_ms, tenant, key_id, plan, model, operation, stream, state, source, 1, 0, 1,
-        1, 1, endpoint, sub_processor, country, status, code, 1, 1, 1, 1, '', 0 from requests where id = 'r5'`)
+        1, 1, endpoint, sub_processor, country, status, code, 1, 1, 1, 1, '', 0, tier from requests where id = 'r5'`)
     intruder.close()
     await open()
     await storage.rebuild()

@@ -71,6 +71,8 @@ export interface UsageRow {
   readonly tenant: string
   readonly keyId: string
   readonly model: string
+  /** As it was served; empty where it was refused before any try. */
+  readonly tier: string
   readonly state: SettleState | 'refused' | 'open'
   readonly source: TokenSource | null
   /** True where tokens are not the vendor's word. */

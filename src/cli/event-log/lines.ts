@@ -5,7 +5,7 @@ import type { Eligibility, RequestFacts } from '../../core/request.ts'
 import type { SchedulerPolicy } from '../../core/scheduler.ts'
 
 /** Counts changes of the lines below that an older reader would misunderstand. */
-export const eventLogFormat = 1
+export const eventLogFormat = 2
 
 /**
  * An event log is lines of JSON. Each run of a gateway begins with one that says what its scheduler was made of; then

@@ -6,6 +6,7 @@ import type { SchedulerEvent } from '../../core/events.ts'
 import { seededRandom } from '../../core/random.ts'
 import { eligibilityOf } from '../../core/request.ts'
 import { Scheduler } from '../../core/scheduler.ts'
+import { classOf } from '../../core/testing.ts'
 import { runInPipe } from '../testing.ts'
 import { openEventLog } from './writer.ts'
 
@@ -32,7 +33,14 @@ async function record(name: string, seed: number): Promise<string> {
   tell({ kind: 'endpoints-changed', version: 1, endpoints, routing: { chat: 'interactive' } }, 0.25)
   for (let n = 1; n <= 5; n++) {
     const request = {
-      ...{ id: `req_${n}`, tenant: 'acme', priority: n, model: 'chat', arrivedAtMs: n, affinity: `acme/${n}` },
+      ...{
+        id: `req_${n}`,
+        tenant: 'acme',
+        serviceClass: classOf(n),
+        model: 'chat',
+        arrivedAtMs: n,
+        affinity: `acme/${n}`,
+      },
       ...{ waitMsMax: 1_000, deadlineMs: 9_000, tokens: { input: 1, cachedInput: 0, output: 1 }, eligible },
     }
     tell({ kind: 'request-arrived', request }, n + 0.125)
