@@ -91,3 +91,76 @@ describe('cheapest routing', () => {
     expect(Array.from({ length: 5 }, () => choiceOf(desk))).toEqual(['0', '1', '2', '3', '4'])
   })
 })
+
+describe('routing among very many places', () => {
+  const many = (count: number, setting: Partial<Endpoint> = {}) =>
+    Array.from({ length: count }, (_, n) => endpointOf(`${n}`, { subProcessor: `vendor ${n % 3}`, ...setting }))
+
+  test('finds the one free slot there is, and waits where there is none until one is free', () => {
+    const desk = new Desk(many(600))
+    const dispatched = Array.from({ length: 600 }, () => {
+      desk.arrive()
+      return desk.attempt
+    })
+    expect(new Set(dispatched.map(({ endpoint }) => endpoint.id)).size).toBe(600)
+    const waiter = desk.arrive()
+    expect(desk.attempts).toEqual([])
+    const freed = dispatched[123]
+    desk.complete(freed?.id ?? 0)
+    expect(desk.dispatched).toEqual([`${waiter} to ${freed?.endpoint.id}`])
+  })
+
+  test('spreads load nearly evenly', () => {
+    const desk = new Desk(many(600, { concurrencyMax: 100 }))
+    for (let n = 0; n < 600 * 20; n++) desk.arrive()
+    const inFlight = desk.scheduler.snapshot(desk.nowMs).endpoints.map((endpoint) => endpoint.inFlight)
+    expect(Math.max(...inFlight)).toBeLessThanOrEqual(24)
+  })
+
+  test('keeps conversations at their places, also when others go', () => {
+    const homesOf = (endpoints: readonly Endpoint[]) => {
+      const desk = new Desk(endpoints)
+      return Array.from({ length: 40 }, (_, n) => {
+        const home = choiceOf(desk, `acme/${n}`)
+        desk.complete(desk.attempt.id)
+        expect(choiceOf(desk, `acme/${n}`), 'the same again').toBe(home)
+        desk.complete(desk.attempt.id)
+        return home
+      })
+    }
+    const all = many(1_000, { concurrencyMax: 8 })
+    const before = homesOf(all)
+    const after = homesOf(all.filter(({ id }) => Number(id) % 100 !== 7))
+    const moved = before.filter((home, n) => after[n] !== home)
+    expect(moved.length).toBeLessThan(6)
+    expect(new Set(before).size).toBeGreaterThan(30)
+  })
+
+  test('tries out an ejected place when its time is over, and another vendor after a failure', () => {
+    const desk = new Desk(many(600, { concurrencyMax: 8 }))
+    desk.eject('5')
+    expect(Array.from({ length: 100 }, () => choiceOf(desk))).not.toContain('5')
+    desk.nowMs += 30_000
+    // Seen at the first event after it, used at the next.
+    expect([choiceOf(desk), choiceOf(desk)]).toContain('5')
+    desk.arrive()
+    const first = desk.attempt
+    desk.fail(first.id, 'server-error')
+    expect(desk.attempt.endpoint.subProcessor).not.toBe(first.endpoint.subProcessor)
+  })
+
+  test('asks all of them when most are ejected, and none outside the word', () => {
+    const desk = new Desk(many(600, { concurrencyMax: 8 }))
+    for (let n = 0; n < 301; n++) {
+      desk.nowMs += 1_000 / 301
+      desk.eject(String(n))
+    }
+    const chosen = new Set(Array.from({ length: 200 }, () => choiceOf(desk)))
+    expect([...chosen].some((id) => Number(id) < 301)).toBe(true)
+    const few = desk.word(...Array.from({ length: 550 }, (_, n) => String(n)))
+    for (let n = 0; n < 200; n++) {
+      desk.arrive({ eligible: few, affinity: `acme/${n}` })
+      expect(Number(desk.attempt.endpoint.id)).toBeLessThan(550)
+    }
+  })
+})

@@ -1,8 +1,14 @@
+import { type Crowd, lookedAtMax } from './crowd.ts'
 import type { EndpointState } from './endpoint-state.ts'
 import type { Model } from './model.ts'
 import type { OpenRequest } from './open-request.ts'
 import { rate, type Weights } from './policies/policy.ts'
 import { rendezvousWeight } from './rendezvous.ts'
+
+/** Of very many places so many are rated: each one more helps less (Mitzenmacher, The power of two choices, 2001). */
+const drawn = 4
+/** For one that has failed: enough to find another vendor, also where its own has two thirds of all. */
+const drawnToRetry = 16
 
 /** More than all ratings of a place together: what a retry looks for comes before what is fast, idle or cheap. */
 const decisive = 1_000
@@ -27,7 +33,10 @@ export function comesLater(model: Model, request: OpenRequest, state: EndpointSt
 }
 
 function best(model: Model, request: OpenRequest, weights: Weights, nowMs: number): EndpointState | undefined {
-  const { fleet } = model
+  const { fleet, crowd } = model
+  // By price alone there is one order of all, which a sample does not know.
+  if (crowd !== undefined && weights.lowPrice === 0 && request.eligible.indices.length > lookedAtMax)
+    return bestOfFew(model, crowd, request, weights, nowMs)
   const { affinityHash, failedAt } = request
   const { indices } = request.eligible
   const { length } = indices
@@ -49,11 +58,8 @@ function best(model: Model, request: OpenRequest, weights: Weights, nowMs: numbe
       if (tries && state.isTrialDue(false, nowMs)) return state
       continue
     }
-    let score = rate(state, weights, nowMs)
-    if (failedAt.length > 0) {
-      if (failedAt.includes(state)) continue
-      score -= doubts(state, failedAt) * decisive
-    }
+    if (failedAt.includes(state)) continue
+    const score = rate(state, weights, nowMs) - doubts(state, failedAt) * decisive
     if (score > bestScore) {
       best = state
       bestScore = score
@@ -69,11 +75,54 @@ function best(model: Model, request: OpenRequest, weights: Weights, nowMs: numbe
   return homeScore + weights.samePlace > bestScore ? home : best
 }
 
+/** Of very many: the best of a few at random and of the two where its affinity is at home. */
+function bestOfFew(
+  model: Model,
+  crowd: Crowd,
+  request: OpenRequest,
+  weights: Weights,
+  nowMs: number,
+): EndpointState | undefined {
+  const { fleet, random } = model
+  const { eligible, affinityHash, failedAt } = request
+  const { indices } = eligible
+  const due = mayTryOut(model, request, nowMs) ? crowd.due(eligible, nowMs) : undefined
+  if (due !== undefined) return due
+  let best: EndpointState | undefined
+  let bestScore = Number.NEGATIVE_INFINITY
+  const consider = (state: EndpointState, more: number) => {
+    if (state.heldUntilMs > nowMs || state.inFlight >= state.slots(nowMs) || !model.isGood(state)) return
+    if (failedAt.includes(state)) return
+    const score = rate(state, weights, nowMs) - doubts(state, failedAt) * decisive + more
+    if (score <= bestScore) return
+    best = state
+    bestScore = score
+  }
+  const draws = failedAt.length > 0 ? drawnToRetry : drawn
+  let index = 0
+  for (let draw = 0; draw < draws; draw++) {
+    index = indices[Math.floor(random.next() * indices.length)] as number
+    if (crowd.hasRoom(index)) consider(fleet.at(index), 0)
+  }
+  if (affinityHash !== undefined && weights.samePlace > 0)
+    for (const which of bothHomes) consider(crowd.home(affinityHash, which, eligible), weights.samePlace)
+  if (best !== undefined) return best
+  // Nearly all are full: whoever has room.
+  for (const state of crowd.roomy(eligible, index)) {
+    consider(state, 0)
+    if (best !== undefined) return best
+  }
+  return undefined
+}
+
+const bothHomes = [0, 1] as const
+
 /**
  * What speaks against a place for a request that has failed elsewhere: the place is ejected (and only in use because
  * most are), or its vendor is one that failed the request. Vendors fail as a whole more often than two at once.
  */
 function doubts(state: EndpointState, failedAt: readonly EndpointState[]): number {
+  if (failedAt.length === 0) return 0
   const doubts = state.isOpen ? 0 : 2
   const isFailedVendor = failedAt.some(({ endpoint }) => endpoint.subProcessor === state.endpoint.subProcessor)
   return isFailedVendor ? doubts + 1 : doubts
@@ -103,8 +152,7 @@ function isPassedOver(model: Model, request: OpenRequest, state: EndpointState, 
 export function leastBad(model: Model, request: OpenRequest, nowMs: number): EndpointState | undefined {
   let best: EndpointState | undefined
   let bestDueMs = Number.POSITIVE_INFINITY
-  for (const index of request.eligible.indices) {
-    const state = model.fleet.at(index)
+  for (const state of model.badOnes(request.eligible)) {
     if (model.isGood(state) || !state.isFree(nowMs) || request.failedAt.includes(state)) continue
     const dueMs = state.down ? Number.MAX_VALUE : state.ejectedUntilMs
     if (dueMs < bestDueMs) {

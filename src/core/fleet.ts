@@ -13,6 +13,7 @@ export class Fleet {
   /** Also those that have left the set, while attempts at them run or their vendor's Retry-After does. */
   readonly #places = new Map<string, EndpointState>()
   #byIndex: readonly EndpointState[] = []
+  #byId: ReadonlyMap<EndpointId, EndpointState> = new Map()
   #version = 0
 
   /** `random` tells equals apart. */
@@ -47,7 +48,7 @@ export class Fleet {
   }
 
   find(id: EndpointId): EndpointState | undefined {
-    return this.#byIndex.find(({ endpoint }) => endpoint.id === id)
+    return this.#byId.get(id)
   }
 
   /** A word is good for the version it was made for: of another one, its indices mean other places. */
@@ -76,11 +77,12 @@ export class Fleet {
       state.endpoint = endpoint
       return state
     })
+    this.#byId = new Map(this.#byIndex.map((state) => [state.endpoint.id, state]))
     for (const name of Object.keys(routing)) this.model(name)
     for (const [name, model] of this.#models) {
       const preset = Object.hasOwn(routing, name) ? routing[name] : undefined
       const states = preset === undefined ? [] : this.#byIndex.filter(({ endpoint }) => endpoint.model === name)
-      model.setEndpoints(states, preset ?? 'interactive')
+      model.setEndpoints(states, preset ?? 'interactive', nowMs)
     }
   }
 }

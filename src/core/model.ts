@@ -1,3 +1,4 @@
+import { Crowd, lookedAtMax } from './crowd.ts'
 import type { RoutingPreset } from './endpoint.ts'
 import type { EndpointState } from './endpoint-state.ts'
 import type { Fleet } from './fleet.ts'
@@ -9,6 +10,8 @@ import type { Eligibility } from './request.ts'
 import { RetryBudget } from './retry-budget.ts'
 import { WaitQueue } from './wait-queue.ts'
 
+/** How its places stood is good enough for an estimate for so long, where there are very many of them. */
+const outlookMs = 100
 /** Until requests of the model have ended, a service is taken to last this long. */
 const serviceMsDefault = 5_000
 
@@ -20,8 +23,15 @@ export class Model {
   readonly retries = new RetryBudget()
   #states: readonly EndpointState[] = []
   #policy: RoutingPolicy = presets.interactive
+  #crowd: Crowd | undefined
+  /** By index: what was counted of a place. */
+  #counted = new Uint8Array(0)
+  #down = 0
+  /** Ejected, and of them those that can be reached. */
+  #ejected = 0
+  #ejectedUp = 0
   #panic = false
-  #good = 0
+  #outlooks = new WeakMap<Eligibility, Outlook>()
   #serviceMs = serviceMsDefault
 
   constructor(fleet: Fleet, random: Random) {
@@ -38,18 +48,61 @@ export class Model {
     return this.#policy
   }
 
-  setEndpoints(states: readonly EndpointState[], preset: RoutingPreset): void {
-    this.#states = states
-    this.#policy = presets[preset]
-    this.healthChanged()
+  /** Very many of them; undefined where all can be looked at. */
+  get crowd(): Crowd | undefined {
+    return this.#crowd
   }
 
-  healthChanged(): void {
-    let ejected = 0
-    for (const state of this.#states) if (state.isEjected) ejected++
-    // More than half: the trouble is likely not theirs, so all are tried. A list in order says itself what is next.
-    this.#panic = this.#policy.kind === 'best' && ejected * 2 > this.#states.length
-    this.#good = this.#states.filter((state) => this.isGood(state)).length
+  setEndpoints(states: readonly EndpointState[], preset: RoutingPreset, nowMs: number): void {
+    const all = this.fleet.states
+    this.#states = states
+    this.#policy = presets[preset]
+    this.#outlooks = new WeakMap()
+    this.#counted = new Uint8Array(all.length)
+    this.#down = 0
+    this.#ejected = 0
+    this.#ejectedUp = 0
+    for (const state of states) this.#count(state)
+    this.#panic = this.#isPanic
+    this.#crowd = states.length > lookedAtMax ? new Crowd(states, all) : undefined
+    this.noteAll(nowMs)
+  }
+
+  /** A place of the model was ejected or returned, or a probe reached it or did not. */
+  healthChanged(state: EndpointState, nowMs: number): void {
+    this.#count(state)
+    if (this.#panic === this.#isPanic) return this.note(state, nowMs)
+    this.#panic = !this.#panic
+    this.noteAll(nowMs)
+  }
+
+  /** Must be told of whatever happens at a place of the model. */
+  note(state: EndpointState, nowMs: number): void {
+    this.#crowd?.note(state, this.isGood(state), nowMs)
+  }
+
+  /** Time has passed. */
+  noteAll(nowMs: number): void {
+    this.#crowd?.noteAll((state) => this.isGood(state), nowMs)
+  }
+
+  #count(state: EndpointState): void {
+    const { index } = state.endpoint
+    const before = this.#counted[index] as number
+    const now = (state.down ? isDown : 0) | (state.isEjected ? isEjected : 0)
+    this.#counted[index] = now
+    this.#down += countOf(now, isDown) - countOf(before, isDown)
+    this.#ejected += countOf(now, isEjected) - countOf(before, isEjected)
+    this.#ejectedUp += (now === isEjected ? 1 : 0) - (before === isEjected ? 1 : 0)
+  }
+
+  /** More than half: the trouble is likely not theirs, so all are tried. A list in order says itself what is next. */
+  get #isPanic(): boolean {
+    return this.#policy.kind === 'best' && this.#ejected * 2 > this.#states.length
+  }
+
+  get #good(): number {
+    return this.#states.length - this.#down - (this.#panic ? 0 : this.#ejectedUp)
   }
 
   served(durationMs: number): void {
@@ -72,46 +125,126 @@ export class Model {
 
   /** Is there a place, good or bad, that may serve it now or before its wait ends? */
   mayRecover(request: OpenRequest): boolean {
-    return this.#hasPlace(request, () => true)
+    const { eligible } = request
+    for (const index of eligible.indices) if (mayBecomeFree(request, this.fleet.at(index))) return true
+    return false
   }
 
   /** Is there an open one? */
   hasOpen(request: OpenRequest): boolean {
-    return this.#hasPlace(request, (state) => state.isOpen)
+    for (const state of this.#goodOnes(request.eligible)) if (state.isOpen && mayBecomeFree(request, state)) return true
+    return false
   }
 
   /** Is there no good one? Then a bad one is tried: the last place of a request is never ejected for it. */
   isCornered(request: OpenRequest): boolean {
-    return !(this.#good > 0 && this.#hasPlace(request, (state) => this.isGood(state)))
+    if (this.#good === 0) return true
+    for (const state of this.#goodOnes(request.eligible)) if (mayBecomeFree(request, state)) return false
+    return true
   }
 
-  #hasPlace({ eligible, waitUntilMs, failedAt }: OpenRequest, passes: (state: EndpointState) => boolean): boolean {
-    for (const index of eligible.indices) {
-      const state = this.fleet.at(index)
-      if (passes(state) && state.heldUntilMs <= waitUntilMs && !failedAt.includes(state)) return true
+  *#goodOnes(eligible: Eligibility): Generator<EndpointState> {
+    if (this.#crowd !== undefined) yield* this.#crowd.good(eligible)
+    else
+      for (const index of eligible.indices) {
+        const state = this.fleet.at(index)
+        if (this.isGood(state)) yield state
+      }
+  }
+
+  /** All places, of very many those with room; good ones first. */
+  *withRoom(): Generator<EndpointState> {
+    if (this.#crowd !== undefined) return yield* this.#crowd.everyRoomy()
+    for (const state of this.#states) if (this.isGood(state)) yield state
+    if (this.isAllGood) return
+    for (const state of this.#states) if (!this.isGood(state)) yield state
+  }
+
+  /** The same of the eligible ones; of very many bad ones a few. */
+  *withRoomFor(eligible: Eligibility): Generator<EndpointState> {
+    if (this.#crowd !== undefined) {
+      const from = Math.floor(this.random.next() * this.fleet.states.length)
+      yield* this.#crowd.roomy(eligible, from)
+      return yield* this.#crowd.spare(eligible, from)
     }
-    return false
+    yield* this.#goodOnes(eligible)
+    yield* this.badOnes(eligible)
+  }
+
+  /** Those thought bad that are worth a look when nothing good is left; of very many, a few with room. */
+  *badOnes(eligible: Eligibility): Generator<EndpointState> {
+    if (this.#crowd !== undefined)
+      yield* this.#crowd.spare(eligible, Math.floor(this.random.next() * this.fleet.states.length))
+    else
+      for (const index of eligible.indices) {
+        const state = this.fleet.at(index)
+        if (!this.isGood(state)) yield state
+      }
   }
 
   /** Expected wait of a request that came now, ms: those ahead of it shared out over the slots it may use. */
   expectedWaitMs(eligible: Eligibility, priority: number, nowMs: number): number {
     if (!this.fleet.fits(eligible)) return 0
-    let slots = 0
-    let room = false
-    let soonestMs = Number.POSITIVE_INFINITY
-    for (const index of eligible.indices) {
-      const state = this.fleet.at(index)
-      if (state.heldUntilMs <= nowMs && (this.isGood(state) || state.isTrialDue(false, nowMs))) {
-        slots += state.endpoint.concurrencyMax
-        if (state.inFlight < state.slots(nowMs)) room = true
-      } else {
-        const untilMs = Math.max(state.heldUntilMs, state.isEjected ? state.ejectedUntilMs : nowMs + serviceMsDefault)
-        soonestMs = Math.min(soonestMs, untilMs - nowMs)
-      }
-    }
-    if (slots === 0) return Number.isFinite(soonestMs) ? Math.max(0, soonestMs) : 0
+    const { slots, hasRoom, soonestMs } = this.outlook(eligible, nowMs)
+    if (slots === 0) return Number.isFinite(soonestMs) ? Math.max(0, soonestMs - nowMs) : 0
     const ahead = this.queue.ahead(priority)
-    if (room && ahead === 0) return 0
+    if (hasRoom && ahead === 0) return 0
     return ((ahead + 1) * this.#serviceMs) / slots
   }
+
+  /** How the eligible places stand. Of very many it may be a moment old. The word must be of the version in force. */
+  outlook(eligible: Eligibility, nowMs: number): Outlook {
+    if (this.#crowd === undefined) return this.#look(eligible, nowMs)
+    const known = this.#outlooks.get(eligible)
+    if (known !== undefined && nowMs - known.atMs < outlookMs) return known
+    const outlook = this.#look(eligible, nowMs)
+    this.#outlooks.set(eligible, outlook)
+    return outlook
+  }
+
+  #look(eligible: Eligibility, nowMs: number): Outlook {
+    let slots = 0
+    let hasRoom = false
+    let isAnyOpen = false
+    let soonestMs = Number.POSITIVE_INFINITY
+    let heldUntilMs = Number.POSITIVE_INFINITY
+    for (const index of eligible.indices) {
+      const state = this.fleet.at(index)
+      if (state.isOpen) isAnyOpen = true
+      heldUntilMs = Math.min(heldUntilMs, state.heldUntilMs)
+      if (state.heldUntilMs <= nowMs && (this.isGood(state) || state.isTrialDue(false, nowMs))) {
+        slots += state.endpoint.concurrencyMax
+        if (state.inFlight < state.slots(nowMs)) hasRoom = true
+      } else {
+        const untilMs = Math.max(state.heldUntilMs, state.isEjected ? state.ejectedUntilMs : nowMs + serviceMsDefault)
+        soonestMs = Math.min(soonestMs, untilMs)
+      }
+    }
+    return { atMs: nowMs, slots, hasRoom, isAnyOpen, soonestMs, heldUntilMs }
+  }
+}
+
+/** How the places that a request may use stand together. */
+export interface Outlook {
+  readonly atMs: number
+  /** Of those that can be asked now. */
+  readonly slots: number
+  readonly hasRoom: boolean
+  readonly isAnyOpen: boolean
+  /** When the first of those that cannot be asked now can; infinite where there is none. */
+  readonly soonestMs: number
+  /** Until when all of them have asked to be left alone. */
+  readonly heldUntilMs: number
+}
+
+const isDown = 1
+const isEjected = 2
+
+function countOf(counted: number, what: number): number {
+  return (counted & what) === 0 ? 0 : 1
+}
+
+/** Before its wait ends; `state` is one that it may use. */
+function mayBecomeFree({ waitUntilMs, failedAt }: OpenRequest, state: EndpointState): boolean {
+  return state.heldUntilMs <= waitUntilMs && !failedAt.includes(state)
 }

@@ -1,11 +1,14 @@
 import type { EndpointState } from './endpoint-state.ts'
-import type { Attempt } from './events.ts'
 import type { Failure } from './failure.ts'
+import type { AttemptId } from './ids.ts'
 import type { Model } from './model.ts'
 import { hashText } from './rendezvous.ts'
 import type { Eligibility, RequestFacts } from './request.ts'
 
-/** A request between its arrival and its end. */
+/**
+ * A request between its arrival and its end, and its running try. One object for both: with hundreds of thousands in
+ * flight, what is not in one place is waited for twice.
+ */
 export interface OpenRequest {
   readonly facts: RequestFacts
   readonly model: Model
@@ -29,24 +32,26 @@ export interface OpenRequest {
   /** Of them, those that were made: not withdrawn before they were sent. */
   tries: number
   /** Endpoints that failed it; not asked again. */
-  failedAt: EndpointState[]
+  failedAt: readonly EndpointState[]
   lastFailure: Failure | undefined
   /** Infinite while nothing has failed it. */
   firstFailureMs: number
   timeouts: number
-  running: OpenAttempt | undefined
+  /** The running try; 0 while none runs. */
+  attemptId: AttemptId
+  /** Where it runs, or ran last. */
+  state: EndpointState | undefined
+  startedMs: number
+  answering: boolean
+  /** It was made to find out whether an endpoint that was thought bad is good again. */
+  trial: boolean
 }
 
-/** A try between its dispatch and its end. */
-export interface OpenAttempt {
-  readonly attempt: Attempt
-  readonly state: EndpointState
-  readonly request: OpenRequest
-  readonly startedMs: number
-  answering: boolean
-  /** Made to find out whether an endpoint that was thought bad is good again. */
-  readonly trial: boolean
-}
+/** One whose try runs. */
+export type RunningRequest = OpenRequest & { readonly state: EndpointState }
+
+/** Nearly every request: no list of its own for it. */
+const nowhere: readonly EndpointState[] = []
 
 export function openRequest(facts: RequestFacts, model: Model, sequence: number, nowMs: number): OpenRequest {
   return {
@@ -63,11 +68,15 @@ export function openRequest(facts: RequestFacts, model: Model, sequence: number,
     waitedMs: 0,
     attempts: 0,
     tries: 0,
-    failedAt: [],
+    failedAt: nowhere,
     lastFailure: undefined,
     firstFailureMs: Number.POSITIVE_INFINITY,
     timeouts: 0,
-    running: undefined,
+    attemptId: 0,
+    state: undefined,
+    startedMs: nowMs,
+    answering: false,
+    trial: false,
   }
 }
 

@@ -1,4 +1,3 @@
-import type { EndpointState } from './endpoint-state.ts'
 import type { ErrorCode } from './errors.ts'
 import type { Rejection } from './events.ts'
 import type { Failure } from './failure.ts'
@@ -18,20 +17,24 @@ export function rejectionOf(request: OpenRequest, reason: RejectionReason, nowMs
   const { eligible, lastFailure, attempts, model, priority } = request
   const failure = lastFailure === undefined ? {} : { failure: lastFailure }
   if (eligible.indices.length === 0) return { code: 'no_eligible_endpoint', ...failure, attempts }
-  const places = model.fleet.fits(eligible) ? [...eligible.indices].map((index) => model.fleet.at(index)) : []
-  const code = codeOf(request, reason, places)
+  const outlook = model.fleet.fits(eligible) ? model.outlook(eligible, nowMs) : undefined
+  const code = codeOf(request, reason, outlook?.isAnyOpen ?? false)
   const waitMs = model.expectedWaitMs(eligible, priority, nowMs)
   if (code === 'unavailable') return { code, ...failure, retryAfterMs: clamp(Math.min(waitMs, returnMs)), attempts }
   if (code === 'overloaded' || code === 'queue_timeout') {
-    return { code, ...failure, retryAfterMs: Math.max(clamp(waitMs), heldForMs(places, nowMs)), attempts }
+    return {
+      code,
+      ...failure,
+      retryAfterMs: Math.max(clamp(waitMs), heldForMs(outlook?.heldUntilMs ?? 0, nowMs)),
+      attempts,
+    }
   }
   return { code, ...failure, attempts }
 }
 
-function codeOf(request: OpenRequest, reason: RejectionReason, places: readonly EndpointState[]): ErrorCode {
+function codeOf(request: OpenRequest, reason: RejectionReason, anyOpen: boolean): ErrorCode {
   const { lastFailure, waiting } = request
   if (reason === 'overloaded') return 'overloaded'
-  const anyOpen = places.some(({ isOpen }) => isOpen)
   if (lastFailure === undefined)
     return anyOpen ? (reason === 'deadline' ? 'queue_timeout' : 'overloaded') : 'unavailable'
   const code = failureCodes[lastFailure.kind]
@@ -55,10 +58,8 @@ const failureCodes: Readonly<Record<Failure['kind'], ErrorCode>> = {
 }
 
 /** Until the first of the places lets itself be asked again; 0 where one does now. */
-function heldForMs(places: readonly EndpointState[], nowMs: number): number {
-  let soonestMs = Number.POSITIVE_INFINITY
-  for (const { heldUntilMs } of places) soonestMs = Math.min(soonestMs, Math.max(0, heldUntilMs - nowMs))
-  return Number.isFinite(soonestMs) ? soonestMs : 0
+function heldForMs(heldUntilMs: number, nowMs: number): number {
+  return Number.isFinite(heldUntilMs) ? Math.max(0, heldUntilMs - nowMs) : 0
 }
 
 function clamp(ms: number): number {

@@ -10,7 +10,7 @@ import type { AttemptId, EndpointId, RequestId } from './ids.ts'
 import { teach } from './lesson.ts'
 import type { Model } from './model.ts'
 import { corneredWaiters, mayTakeAnyway, nextWaiter, retryingWaiters } from './next-waiter.ts'
-import { comesBefore, type OpenAttempt, type OpenRequest, openRequest } from './open-request.ts'
+import { comesBefore, type OpenRequest, openRequest, type RunningRequest } from './open-request.ts'
 import type { Random } from './random.ts'
 import { rejectionOf } from './rejection.ts'
 import type { Eligibility, RequestFacts } from './request.ts'
@@ -39,6 +39,9 @@ const inVainMax = 8
 /** So many waits end in one call at the most: one call must stay short also after a long pause. */
 const expiredMax = 50
 
+/** What most events lead to. Never added to. */
+const nothing: Action[] = []
+
 /**
  * Decides who is served, where and when. Events in, actions out; synchronous; the same events and the same seed give
  * the same actions on every machine.
@@ -57,12 +60,13 @@ export class Scheduler {
   readonly #policy: SchedulerPolicy
   readonly #fleet: Fleet
   readonly #requests = new FlatMap<RequestId, OpenRequest>()
-  readonly #attempts = new FlatMap<AttemptId, OpenAttempt>()
+  /** By their running try. */
+  readonly #running = new FlatMap<AttemptId, RunningRequest>()
   /** Waits by their end. */
   readonly #waits = new DeadlineHeap<OpenRequest>()
   /** Endpoints by when they may be asked again. */
   readonly #returns = new DeadlineHeap<EndpointState>()
-  #actions: Action[] = []
+  #actions = nothing
   #nextAttemptId = 1
   #nextSequence = 1
   #waiting = 0
@@ -77,7 +81,7 @@ export class Scheduler {
   /** Takes one event at a time that never runs back. Throws on an event about something it does not know: a bug. */
   handle(event: SchedulerEvent, nowMs: number): readonly Action[] {
     this.#nowMs = Math.max(this.#nowMs, nowMs)
-    this.#actions = []
+    this.#actions = nothing
     switch (event.kind) {
       case 'request-arrived':
         this.#arrived(event.request)
@@ -113,6 +117,7 @@ export class Scheduler {
     while (this.#returns.firstDueMs <= this.#nowMs) {
       const state = this.#returns.first as EndpointState
       this.#returns.removeFirst()
+      this.#note(state)
       this.#serve(state)
     }
     this.#endWaits()
@@ -140,6 +145,11 @@ export class Scheduler {
     return this.#fleet.knownModel(model)?.expectedWaitMs(eligible, Number.NEGATIVE_INFINITY, nowMs) ?? 0
   }
 
+  #act(action: Action): void {
+    if (this.#actions === nothing) this.#actions = [action]
+    else this.#actions.push(action)
+  }
+
   // ---- requests -------------------------------------------------------------------------------------------------
 
   #arrived(facts: RequestFacts): void {
@@ -152,13 +162,14 @@ export class Scheduler {
   #cancelled(requestId: RequestId): void {
     const request = this.#requests.get(requestId)
     if (request === undefined) return
-    const { running } = request
+    const { attemptId } = request
     this.#end(request)
+    const running = this.#running.get(attemptId)
     if (running === undefined) return
-    this.#attempts.delete(running.attempt.id)
+    this.#running.delete(attemptId)
     if (!running.answering) running.state.abandoned(running.startedMs, this.#nowMs)
     this.#release(running)
-    this.#actions.push({ kind: 'abort', attemptId: running.attempt.id })
+    this.#act({ kind: 'abort', attemptId })
     this.#serve(running.state)
   }
 
@@ -170,7 +181,7 @@ export class Scheduler {
   #reject(request: OpenRequest, reason?: 'overloaded' | 'deadline'): void {
     const rejection = rejectionOf(request, reason, this.#nowMs)
     this.#end(request)
-    this.#actions.push({ kind: 'reject', requestId: request.facts.id, rejection })
+    this.#act({ kind: 'reject', requestId: request.facts.id, rejection })
   }
 
   /** Dispatches the request if that is possible now; else it waits, or is refused where waiting cannot help. */
@@ -246,6 +257,7 @@ export class Scheduler {
    * only. `hurried`: as if they had waited in vain for long. Gives true where somebody got one.
    */
   #serve(state: EndpointState, ahead?: OpenRequest, hurried = false): boolean {
+    if (this.#waiting === 0) return false
     const model = this.#fleet.model(state.endpoint.model)
     const served = this.#offer(model, state, ahead, hurried)
     return (!model.isGood(state) && this.#serveCornered(model, ahead)) || served
@@ -292,16 +304,17 @@ export class Scheduler {
 
   #serveAll(model: Model): void {
     if (model.queue.length === 0) return
-    for (const state of model.states) if (model.isGood(state)) this.#offer(model, state)
-    if (model.isAllGood) return
-    for (const state of model.states) if (!model.isGood(state)) this.#offer(model, state)
+    for (const state of model.withRoom()) this.#offer(model, state)
     this.#serveCornered(model)
   }
 
   #lookAgain(): void {
     if (this.#nowMs < this.#lookAgainDueMs) return
     this.#lookAgainDueMs = this.#nowMs + lookAgainMs
-    for (const model of this.#fleet.models) this.#serveAll(model)
+    for (const model of this.#fleet.models) {
+      model.noteAll(this.#nowMs)
+      this.#serveAll(model)
+    }
   }
 
   /** Ends waits whose time is over; just before that, any eligible place with a free slot is good enough. */
@@ -324,15 +337,12 @@ export class Scheduler {
     if (!this.#fleet.fits(eligible) || this.#nowMs > request.waitUntilMs) return false
     this.#serveRetries(request)
     const mayTake = (state: EndpointState) => mayTakeAnyway(model, request, state, this.#nowMs)
-    for (const good of [true, false]) {
-      for (const index of eligible.indices) {
-        const state = this.#fleet.at(index)
-        if (model.isGood(state) !== good || !mayTake(state)) continue
-        // Who comes before it and could use the place goes first.
-        if (this.#serve(state, request, good) && !mayTake(state)) continue
-        this.#dispatch(request, state)
-        return true
-      }
+    for (const state of model.withRoomFor(eligible)) {
+      if (!mayTake(state)) continue
+      // Who comes before it and could use the place goes first.
+      if (this.#serve(state, request, model.isGood(state)) && !mayTake(state)) continue
+      this.#dispatch(request, state)
+      return true
     }
     return false
   }
@@ -350,78 +360,85 @@ export class Scheduler {
       number: request.attempts,
       endpoint: state.endpoint,
     }
-    const trial = !state.isOpen
-    const running: OpenAttempt = { attempt, state, request, startedMs: this.#nowMs, answering: false, trial }
-    request.running = running
-    this.#attempts.set(attempt.id, running)
-    state.started(trial, this.#nowMs)
-    this.#actions.push({ kind: 'dispatch', attempt })
+    request.attemptId = attempt.id
+    request.state = state
+    request.startedMs = this.#nowMs
+    request.answering = false
+    request.trial = !state.isOpen
+    this.#running.set(attempt.id, request as RunningRequest)
+    state.started(request.trial, this.#nowMs)
+    this.#note(state)
+    this.#act({ kind: 'dispatch', attempt })
   }
 
-  #attempt(id: AttemptId, event: string): OpenAttempt {
-    const running = this.#attempts.get(id)
+  #attempt(id: AttemptId, event: string): RunningRequest {
+    const running = this.#running.get(id)
     if (running === undefined) throw new Error(`${event} for attempt ${id}, which is not running`)
     return running
   }
 
-  #take(id: AttemptId, event: string): OpenAttempt {
+  #take(id: AttemptId, event: string): RunningRequest {
     const running = this.#attempt(id, event)
-    this.#attempts.delete(id)
+    this.#running.delete(id)
     return running
   }
 
-  #release(running: OpenAttempt): void {
+  #release(running: RunningRequest): void {
     running.state.ended(running.trial)
     if (!running.answering) running.state.endedUnanswered(running.startedMs)
-    running.request.running = undefined
+    running.attemptId = 0
+    this.#note(running.state)
   }
 
-  #answering(running: OpenAttempt): void {
-    if (running.answering) throw new Error(`attempt-answering twice for attempt ${running.attempt.id}`)
+  #answering(running: RunningRequest): void {
+    if (running.answering) throw new Error(`attempt-answering twice for attempt ${running.attemptId}`)
     running.answering = true
-    const { state, request, startedMs } = running
+    const { state, model, startedMs } = running
     if (!state.answered(startedMs, this.#nowMs)) return
     this.#healthChanged(state)
-    this.#serveAll(request.model)
+    this.#serveAll(model)
   }
 
-  #completed(running: OpenAttempt, outputTokens: number): void {
-    const { state, request, startedMs, answering } = running
+  #completed(running: RunningRequest, outputTokens: number): void {
+    const { state, model, startedMs, answering } = running
     this.#release(running)
     if (answering) state.completed()
     const returns = !answering && state.answeredWhole(startedMs, outputTokens, this.#nowMs)
-    request.model.served(this.#nowMs - startedMs)
+    model.served(this.#nowMs - startedMs)
     this.#answered(running, returns)
   }
 
-  #refused(running: OpenAttempt): void {
+  #refused(running: RunningRequest): void {
     this.#release(running)
     this.#answered(running, running.state.refused(running.startedMs, this.#nowMs))
   }
 
-  #answered({ state, request }: OpenAttempt, returns: boolean): void {
+  #answered(request: RunningRequest, returns: boolean): void {
+    const { state, model } = request
     if (returns) this.#healthChanged(state)
     this.#end(request)
-    if (returns) this.#serveAll(request.model)
+    if (returns) this.#serveAll(model)
     else this.#serve(state)
   }
 
-  #failed(running: OpenAttempt, failure: Failure): void {
-    const { request, state, startedMs, answering } = running
-    this.#release(running)
+  #failed(request: RunningRequest, failure: Failure): void {
+    const { state, model, startedMs, answering } = request
+    this.#release(request)
     const { heldUntilMs } = state
     const isEjected = teach(state, failure, startedMs, answering, this.#nowMs)
     const isHeld = state.heldUntilMs > heldUntilMs
     if (isEjected) this.#healthChanged(state)
     if (isHeld) this.#returns.add(state, state.heldUntilMs)
+    this.#note(state)
     if (answering) this.#end(request)
-    else this.#tryAgain(running, failure)
+    else this.#tryAgain(request, failure)
     // Those who waited for this place may have to look elsewhere now.
-    if (isEjected || isHeld) this.#serveAll(request.model)
+    if (isEjected || isHeld) this.#serveAll(model)
     else this.#serve(state)
   }
 
-  #tryAgain({ request, state, startedMs }: OpenAttempt, failure: Failure): void {
+  #tryAgain(request: RunningRequest, failure: Failure): void {
+    const { state, startedMs } = request
     if (failure.kind === 'withdrawn') {
       request.tries--
       request.model.retries.unmade(request.tries === 0 ? 'first' : 'retry', startedMs, this.#nowMs)
@@ -429,7 +446,7 @@ export class Scheduler {
     }
     if (request.lastFailure === undefined) request.firstFailureMs = this.#nowMs
     request.lastFailure = failure
-    if (!mayAskAgain(request, failure)) request.failedAt.push(state)
+    if (!mayAskAgain(request, failure)) request.failedAt = [...request.failedAt, state]
     if (failure.kind === 'timed-out') request.timeouts++
     // A timeout has cost the caller a minute already: one more try, not two.
     if (request.tries >= this.#policy.attemptsMax || request.timeouts > 1) this.#reject(request)
@@ -438,11 +455,16 @@ export class Scheduler {
 
   // ---- the world ------------------------------------------------------------------------------------------------
 
+  /** Something happened at this place. */
+  #note(state: EndpointState): void {
+    if (this.#fleet.isPresent(state)) this.#fleet.model(state.endpoint.model).note(state, this.#nowMs)
+  }
+
   #healthChanged(state: EndpointState): void {
     if (state.isEjected) this.#returns.add(state, state.ejectedUntilMs)
     if (!this.#fleet.isPresent(state)) return
-    this.#fleet.model(state.endpoint.model).healthChanged()
-    this.#actions.push({ kind: 'endpoint-state', endpointId: state.endpoint.id, state: state.health(this.#nowMs) })
+    this.#fleet.model(state.endpoint.model).healthChanged(state, this.#nowMs)
+    this.#act({ kind: 'endpoint-state', endpointId: state.endpoint.id, state: state.health(this.#nowMs) })
   }
 
   #eligibilityChanged(requestId: RequestId, eligible: Eligibility): void {
