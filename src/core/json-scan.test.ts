@@ -162,6 +162,17 @@ describe('JSON scanner', () => {
     expect(text[result.closeAt]).toBe('}')
   })
 
+  test('finds a member that stands twice among few and among many, wherever it stands', () => {
+    for (const count of [2, 15, 16, 17, 40]) {
+      const names = Array.from({ length: count }, (_, index) => `"m${index}":${index}`)
+      expect(scan(`{${names.join()}}`)).not.toBeInstanceOf(JsonProblem)
+      for (const again of [0, count - 1])
+        expect(scan(`{${names.join()},"m${again}":0}`)).toMatchObject({
+          message: `the member "m${again}" stands twice`,
+        })
+    }
+  })
+
   test('refuses a member that stands twice, also when one is written with escapes', () => {
     expect(scan('{"model":"a","mod\\u0065l":"b"}')).toMatchObject({ message: 'the member "model" stands twice' })
   })

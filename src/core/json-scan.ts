@@ -33,6 +33,8 @@ export const answerJsonLimits: JsonLimits = {
 
 /** Names of outermost members are decoded to be told apart; none that any dialect knows comes near this. */
 const outerNameBytesMax = 1_024
+/** Among so many members a name is looked for one by one. */
+const membersSearched = 16
 
 /** Where one member of the outermost object stands. Offsets are in bytes; the end is exclusive. */
 export interface JsonMember {
@@ -140,7 +142,8 @@ class Scanner {
   readonly #words: Int32Array
   readonly #limits: JsonLimits
   readonly #members: JsonMember[] = []
-  readonly #names = new Set<string>()
+  /** Names of the outermost members, once they are many. */
+  #names: Set<string> | undefined
   #at = 0
   #values = 0
   #mediaParts = 0
@@ -237,8 +240,7 @@ class Scanner {
         if (keyEnd - keyStart > outerNameBytesMax)
           return this.#fail(`a member name of more than ${outerNameBytesMax} bytes`)
         const key = readJsonString(bytes, keyStart, keyEnd)
-        if (this.#names.has(key)) return this.#fail(`the member ${JSON.stringify(key)} stands twice`)
-        this.#names.add(key)
+        if (this.#stands(key)) return this.#fail(`the member ${JSON.stringify(key)} stands twice`)
         this.#members.push({ key, valueStart, valueEnd: this.#at, elements: this.#elements })
       } else if (isMediaName(bytes, keyStart, keyEnd)) {
         this.#mediaParts++
@@ -256,6 +258,16 @@ class Scanner {
       this.#elements = 0
       return true
     }
+  }
+
+  /** Whether the outermost object has a member of this name already. A request has a few: only of many a set is made. */
+  #stands(key: string): boolean {
+    const members = this.#members
+    if (members.length < membersSearched) return members.some((member) => member.key === key)
+    this.#names ??= new Set(members.map((member) => member.key))
+    if (this.#names.has(key)) return true
+    this.#names.add(key)
+    return false
   }
 
   #array(depth: number): boolean {
@@ -392,9 +404,8 @@ function isDigit(byte: number | undefined): boolean {
 
 const mediaNames = ['image_url', 'input_audio', 'file', 'video_url', 'audio_url']
 const mediaNameBytes = mediaNames.map((name) => Uint8Array.from(name, (char) => char.charCodeAt(0)))
-const mediaNameLengths = new Set(mediaNames.map((name) => name.length))
 /** Every letter of the longest written as an escape of six bytes. */
-const mediaNameBytesMax = 6 * Math.max(...mediaNameLengths)
+const mediaNameBytesMax = 6 * Math.max(...mediaNames.map((name) => name.length))
 
 /** The key between these quotes names a media part, however it is spelled. */
 function isMediaName(bytes: Uint8Array, start: number, end: number): boolean {
@@ -402,8 +413,12 @@ function isMediaName(bytes: Uint8Array, start: number, end: number): boolean {
   for (let at = start + 1; at < end - 1; at++) {
     if (bytes[at] === BACKSLASH) return mediaNames.includes(readJsonString(bytes, start, end))
   }
-  if (!mediaNameLengths.has(end - start - 2)) return false
-  return mediaNameBytes.some(
-    (name) => name.length === end - start - 2 && name.every((byte, index) => bytes[start + 1 + index] === byte),
-  )
+  for (const name of mediaNameBytes)
+    if (name.length === end - start - 2 && standsAt(bytes, start + 1, name)) return true
+  return false
+}
+
+function standsAt(bytes: Uint8Array, at: number, word: Uint8Array): boolean {
+  for (let index = 0; index < word.length; index++) if (bytes[at + index] !== word[index]) return false
+  return true
 }

@@ -20,12 +20,54 @@ function header(name: string, help: string, type: string): string {
   return `# HELP ${name} ${help}\n# TYPE ${name} ${type}\n`
 }
 
+/**
+ * The series of one family, found label by label: several are counted for every request, and to join their labels into
+ * one key would make a new text, and hash it, for each.
+ */
+class SeriesTree<T extends { readonly labels: Labels }> {
+  readonly #root: SeriesNode<T> = { one: undefined, next: new Map() }
+  readonly #make: (labels: Labels) => T
+  readonly #all: T[] = []
+
+  constructor(make: (labels: Labels) => T) {
+    this.#make = make
+  }
+
+  /** In the order in which they came up. */
+  get all(): readonly T[] {
+    return this.#all
+  }
+
+  /** That of these label values; made where there is none. */
+  of(labels: Labels): T {
+    let node = this.#root
+    for (const label of labels) {
+      let next = node.next.get(label)
+      if (next === undefined) {
+        next = { one: undefined, next: new Map() }
+        node.next.set(label, next)
+      }
+      node = next
+    }
+    if (node.one === undefined) {
+      node.one = this.#make(labels)
+      this.#all.push(node.one)
+    }
+    return node.one
+  }
+}
+
+interface SeriesNode<T> {
+  one: T | undefined
+  readonly next: Map<string, SeriesNode<T>>
+}
+
 /** Counts up. */
 export class Counter implements Family {
   readonly #name: string
   readonly #help: string
   readonly #labels: Labels
-  readonly #values = new Map<string, { readonly labels: Labels; value: number }>()
+  readonly #series = new SeriesTree((labels) => ({ labels, value: 0 }))
 
   constructor(name: string, help: string, labels: Labels = []) {
     this.#name = name
@@ -34,16 +76,12 @@ export class Counter implements Family {
   }
 
   add(amount: number, ...labels: string[]): void {
-    const key = labels.length === 1 ? (labels[0] as string) : labels.join('\u0000')
-    const known = this.#values.get(key)
-    if (known === undefined) this.#values.set(key, { labels, value: amount })
-    else known.value += amount
+    this.#series.of(labels).value += amount
   }
 
   render(): string {
     let text = header(this.#name, this.#help, 'counter')
-    for (const { labels, value } of this.#values.values())
-      text += `${series(this.#name, this.#labels, labels)} ${value}\n`
+    for (const { labels, value } of this.#series.all) text += `${series(this.#name, this.#labels, labels)} ${value}\n`
     return text
   }
 }
@@ -90,7 +128,7 @@ export class Histogram implements Family {
   readonly #help: string
   readonly #labels: Labels
   readonly #bounds: readonly number[]
-  readonly #values = new Map<string, Buckets>()
+  readonly #series: SeriesTree<Buckets>
 
   /** `bounds` ascending; the last bucket, without a bound, is added. */
   constructor(name: string, help: string, labels: Labels, bounds: readonly number[]) {
@@ -98,15 +136,16 @@ export class Histogram implements Family {
     this.#help = help
     this.#labels = labels
     this.#bounds = bounds
+    this.#series = new SeriesTree((each) => ({
+      labels: each,
+      counts: new Float64Array(bounds.length),
+      sum: 0,
+      count: 0,
+    }))
   }
 
   observe(value: number, ...labels: string[]): void {
-    const key = labels.length === 1 ? (labels[0] as string) : labels.join('\u0000')
-    let buckets = this.#values.get(key)
-    if (buckets === undefined) {
-      buckets = { labels, counts: new Float64Array(this.#bounds.length), sum: 0, count: 0 }
-      this.#values.set(key, buckets)
-    }
+    const buckets = this.#series.of(labels)
     let at = 0
     while (at < this.#bounds.length && value > (this.#bounds[at] as number)) at++
     if (at < this.#bounds.length) buckets.counts[at] = (buckets.counts[at] as number) + 1
@@ -116,7 +155,7 @@ export class Histogram implements Family {
 
   render(): string {
     let text = header(this.#name, this.#help, 'histogram')
-    for (const { labels, counts, sum, count } of this.#values.values()) {
+    for (const { labels, counts, sum, count } of this.#series.all) {
       let below = 0
       this.#bounds.forEach((bound, index) => {
         below += counts[index] as number

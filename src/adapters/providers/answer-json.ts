@@ -1,5 +1,5 @@
 import { isUtf8 } from 'node:buffer'
-import { answerJsonLimits, JsonProblem, scanJson } from '../../core/json-scan.ts'
+import { answerJsonLimits, type JsonMember, JsonProblem, scanJson } from '../../core/json-scan.ts'
 
 type Fields = Readonly<Record<string, unknown>>
 
@@ -7,8 +7,8 @@ type Fields = Readonly<Record<string, unknown>>
 const errorBytesMax = 1024 * 1024
 
 export type WholeAnswer =
-  /** The members that are looked at, as JSON; `null` where they are missing. */
-  | { readonly kind: 'answer'; readonly usage: string; readonly choices: string }
+  /** The members that are looked at, as JSON; `null` where they are missing. `choices` only where they are asked for. */
+  | { readonly kind: 'answer'; readonly usage: string; readonly choices: () => string }
   | { readonly kind: 'error'; readonly error: Fields }
   | { readonly kind: 'broken' }
 
@@ -16,13 +16,12 @@ export type WholeAnswer =
 export function wholeAnswer(body: Buffer): WholeAnswer {
   const scan = scanJson(body, answerJsonLimits)
   if (scan instanceof JsonProblem || !scan.isObject || !isUtf8(body)) return { kind: 'broken' }
-  const text = (name: string): string | undefined => {
-    const member = scan.members.find(({ key }) => key === name)
-    return member && body.toString('utf8', member.valueStart, member.valueEnd)
-  }
-  const choices = text('choices')
-  if (choices !== undefined || scan.members.some(({ key }) => key === 'data'))
-    return { kind: 'answer', usage: text('usage') ?? 'null', choices: choices ?? 'null' }
+  const find = (name: string) => scan.members.find(({ key }) => key === name)
+  const text = (member: JsonMember | undefined) =>
+    member === undefined ? 'null' : body.toString('utf8', member.valueStart, member.valueEnd)
+  const choices = find('choices')
+  if (choices !== undefined || find('data') !== undefined)
+    return { kind: 'answer', usage: text(find('usage')), choices: () => text(choices) }
   const error = errorIn(parsedObject(body.toString('utf8', 0, errorBytesMax)))
   return error === undefined ? { kind: 'broken' } : { kind: 'error', error }
 }

@@ -61,7 +61,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
   #aborted = false
   #status = 0
   #contentType = ''
-  #headers: (readonly [string, string])[] = []
+  readonly #headers: (readonly [string, string])[] = []
   #headTold = false
   /** Of a whole answer: what came so far. Of a stream: comments that came before its first event. */
   readonly #body: GrowingBytes
@@ -138,10 +138,10 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
     }
     const wanted = call.stream ? eventStreamType : jsonType
     if (!wanted.test(this.#contentType)) return this.#broken()
-    this.#headers = passedHeaders.flatMap((name) => {
+    for (const name of passedHeaders) {
       const value = headers[name]
-      return typeof value === 'string' && plainText.test(value) ? [[name, value] as const] : []
-    })
+      if (typeof value === 'string' && plainText.test(value)) this.#headers.push([name, value])
+    }
     this.#mode = call.stream ? 'stream' : 'json'
     if (call.stream) return
     if (Number(headers['content-length']) > limits.answerBytesMax) return this.#broken()
@@ -295,7 +295,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
     if (answer.kind === 'error') return this.#failInside(answer.error)
     const { sink, call } = this.#options
     if (!this.#meter.said(parsedObject(answer.usage), true) && call.operation !== 'embeddings')
-      this.#meter.count(answer.choices)
+      this.#meter.count(answer.choices())
     this.#mode = 'over'
     const progress = this.#meter.progress(true)
     sink.onHead({ status: this.#status, contentType: this.#contentType, headers: this.#headers })
