@@ -20,7 +20,8 @@ export const command: Command = {
   usage: `spillway replay TRACE --key KEY [--speed N] [--duration 10m] [--url URL] [options]
 
 TRACE is a file (Azure 2023 rows, BurstGPT CSV, Mooncake JSON lines; also .gz) or one of
-azure-2023-conversation, burstgpt-head, mooncake-head.
+azure-2023-conversation (or azure-2023-conversation-40m), azure-2023-code-40m, burstgpt-head, mooncake-head,
+mooncake-conversation-40m.
 
   --url URL             up to and with /v1 (default: http://127.0.0.1:8420/v1)
   --key KEY             may be given several times; requests are dealt out among the keys

@@ -53,12 +53,12 @@ export function readTrace(name: string, cwd: string): readonly TraceRequest[] {
 function findTrace(name: string, cwd: string): string {
   const candidates = [
     path.resolve(cwd, name),
-    ...['', '.csv.gz', '.csv', '.jsonl'].map((ending) => path.join(examplesDir, `${name}${ending}`)),
+    ...['', '.csv.gz', '.csv', '.jsonl', '.jsonl.gz'].map((ending) => path.join(examplesDir, `${name}${ending}`)),
   ]
   const file = candidates.find((candidate) => existsSync(candidate))
   if (file === undefined)
     throw new Error(
-      `there is no trace ${name}; name a file, or one of azure-2023-conversation, burstgpt-head, mooncake-head`,
+      `there is no trace ${name}; name a file, or one of azure-2023-conversation (or -40m), azure-2023-code-40m, burstgpt-head, mooncake-head, mooncake-conversation-40m`,
     )
   return file
 }
