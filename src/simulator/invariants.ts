@@ -14,7 +14,7 @@ const shownMax = 20
 /**
  * What must hold in every run, checked as it goes: every request ends exactly once, nothing outside its eligibility,
  * above a limit, past a deadline or inside a vendor's Retry-After, never too many tries and none after the first byte,
- * and no answer before it could have come.
+ * no answer before it could have come, and Little's law.
  */
 export class Invariants {
   readonly violations: Violation[] = []
@@ -23,10 +23,13 @@ export class Invariants {
   readonly #heldUntilMs: Float64Array
   /** By slot: the request that is or was open there. */
   readonly #open: OpenFacts[] = []
+  readonly #warmUpMs: number
   #arrived = 0
   #ended = 0
+  #stayedMs = 0
 
-  constructor(endpoints: readonly Endpoint[], attemptsMax: number) {
+  constructor(endpoints: readonly Endpoint[], attemptsMax: number, warmUpMs: number) {
+    this.#warmUpMs = warmUpMs
     this.#attemptsMax = attemptsMax
     this.#inFlight = new Int32Array(endpoints.length)
     this.#heldUntilMs = new Float64Array(endpoints.length).fill(Number.NEGATIVE_INFINITY)
@@ -98,6 +101,20 @@ export class Invariants {
   ended(open: number): void {
     if (this.#arrived !== this.#ended + open)
       this.#broken('conservation', `${this.#arrived} came, ${this.#ended} ended, ${open} are open`)
+  }
+
+  /** A request was at a replica from then until now. */
+  stayed(fromMs: number, nowMs: number): void {
+    if (nowMs > this.#warmUpMs) this.#stayedMs += nowMs - Math.max(fromMs, this.#warmUpMs)
+  }
+
+  /**
+   * Little's law (1961): requests in flight summed over time are the times that requests stayed, summed over them. The
+   * first is what utilisation is told from. Both are sums of many rounded numbers, so not the same to the last digit.
+   */
+  countedInFlight(inFlightMs: number): void {
+    if (Math.abs(inFlightMs - this.#stayedMs) > 1 + inFlightMs * 1e-6)
+      this.#broken('Little', `${inFlightMs} ms counted in flight, ${this.#stayedMs} ms stayed`)
   }
 
   #leave(open: OpenFacts): void {

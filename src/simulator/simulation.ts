@@ -148,7 +148,7 @@ class Simulation {
         model,
         this.#tenants.map(({ terms }) => eligibleFor(terms, model, substitutes)),
       )
-    this.#invariants = new Invariants(this.#fleet.endpoints, attemptsMax)
+    this.#invariants = new Invariants(this.#fleet.endpoints, attemptsMax, scenario.warmUp)
     const first = this.#fleet.replicas.count + this.#sources.length
     this.#entity = {
       retries: first,
@@ -191,6 +191,7 @@ class Simulation {
     this.#nowMs = duration
     this.#fleet.countUpTo(duration, false)
     this.#invariants.ended(this.#requests.open)
+    this.#checkStays()
     return {
       scenario: this.#scenario,
       tenants: this.#tenants,
@@ -431,7 +432,7 @@ class Simulation {
       this.#invariants.answering(slot, nowMs - (requests.dispatchedMs[slot] as number))
       return this.#tell({ kind: 'attempt-answering', attemptId })
     }
-    this.#fleet.left(replica, nowMs)
+    this.#leaves(slot, replica)
     const tokens = {
       input: requests.input[slot] as number,
       cachedInput: requests.cachedInput[slot] as number,
@@ -465,9 +466,23 @@ class Simulation {
     const at = this.#requests.stage[slot]
     if (replica < 0 || (at !== stage.asked && at !== stage.answering)) return 0
     const tokens = this.#fleet.replicas.remove(replica, slot, this.#nowMs)
-    this.#fleet.left(replica, this.#nowMs)
+    this.#leaves(slot, replica)
     this.#replicaChanged(replica)
     return tokens
+  }
+
+  #leaves(slot: number, replica: number): void {
+    this.#fleet.left(replica, this.#nowMs)
+    this.#invariants.stayed(this.#requests.dispatchedMs[slot] as number, this.#nowMs)
+  }
+
+  /** Those who are still at a replica have stayed until now. */
+  #checkStays(): void {
+    const { slots, replica, stage: stages, dispatchedMs } = this.#requests
+    for (let slot = 0; slot < slots; slot++)
+      if ((stages[slot] === stage.asked || stages[slot] === stage.answering) && (replica[slot] as number) >= 0)
+        this.#invariants.stayed(dispatchedMs[slot] as number, this.#nowMs)
+    this.#invariants.countedInFlight(this.#fleet.pools.reduce((sum, { inFlightMs }) => sum + inFlightMs, 0))
   }
 
   #attemptFails(slot: number, failure: Failure): void {
