@@ -82,6 +82,9 @@ export interface EndpointConfig {
   /** The model's (or deployment's) name at the vendor. */
   readonly upstreamModel: string
   readonly concurrencyMax: number
+  /** The vendor's own limits there; absent where it has none, or they are not known. */
+  readonly tokensPerMinute?: number
+  readonly requestsPerMinute?: number
   /** Overrides the price book. */
   readonly usdPerMillionTokens?: TokenPrices
 }

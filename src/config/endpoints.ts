@@ -1,5 +1,5 @@
 import type { Endpoint, RoutingPreset } from '../core/endpoint.ts'
-import type { Config } from './config.ts'
+import type { Config, ProviderConfig } from './config.ts'
 
 /** An endpoint and how its provider knows it. */
 export interface PlacedEndpoint extends Endpoint {
@@ -7,12 +7,18 @@ export interface PlacedEndpoint extends Endpoint {
   readonly upstreamModel: string
 }
 
+/**
+ * Vendors that count a request's upper bound against their quota for good. Azure adds its estimate to a count that the
+ * minute's end alone resets; Bedrock and Vertex settle it on what was used.
+ */
+const keepingCharge: ReadonlySet<ProviderConfig['kind']> = new Set(['azure'])
+
 /** All endpoints of a configuration in the order of the file; the place in the list is the index. */
 export function endpointsOf(config: Config): PlacedEndpoint[] {
   const endpoints: PlacedEndpoint[] = []
   for (const [model, { endpoints: listed }] of Object.entries(config.models)) {
     const seen = new Map<string, number>()
-    for (const { provider: providerName, upstreamModel, concurrencyMax, usdPerMillionTokens: prices } of listed) {
+    for (const { provider: providerName, upstreamModel, usdPerMillionTokens: prices, ...takes } of listed) {
       const provider = config.providers[providerName]
       if (provider === undefined)
         throw new Error(`the model ${model} names the provider ${providerName}, which is not there`)
@@ -24,7 +30,8 @@ export function endpointsOf(config: Config): PlacedEndpoint[] {
         model,
         subProcessor: provider.subProcessor,
         country: provider.country,
-        concurrencyMax,
+        ...takes,
+        ...(keepingCharge.has(provider.kind) && { keepsCharge: true }),
         ...(prices && { prices }),
         providerName,
         upstreamModel,

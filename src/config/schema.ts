@@ -101,6 +101,8 @@ export const endpointSchema = z.strictObject({
   provider: providerName,
   upstreamModel: text(256),
   concurrencyMax: z.number().int().min(1).max(100_000).default(64),
+  tokensPerMinute: z.number().int().min(1).optional(),
+  requestsPerMinute: z.number().int().min(1).optional(),
   usdPerMillionTokens: prices.optional(),
 })
 

@@ -1,9 +1,10 @@
 import { type Crowd, lookedAtMax } from './crowd.ts'
 import type { EndpointState } from './endpoint-state.ts'
 import type { Model } from './model.ts'
-import type { OpenRequest } from './open-request.ts'
+import { comesBefore, type OpenRequest } from './open-request.ts'
 import { rate, type Weights } from './policies/policy.ts'
 import { rendezvousWeight } from './rendezvous.ts'
+import { isEligible } from './request.ts'
 
 /** Of very many places so many are rated: each one more helps less (Mitzenmacher, The power of two choices, 2001). */
 const drawn = 4
@@ -19,6 +20,21 @@ export function choose(model: Model, request: OpenRequest, nowMs: number): Endpo
   const chosen =
     policy.kind === 'best' ? best(model, request, policy.weights, nowMs) : firstInOrder(model, request, nowMs)
   return chosen ?? (model.isCornered(request) ? leastBad(model, request, nowMs) : undefined)
+}
+
+/**
+ * Does the vendor's quota there, as far as it is known, allow this request now? Not where what there is of tokens is kept
+ * for one that waits and comes before it: else those who need few would pass by one who needs many until its time is up.
+ */
+export function hasTokens({ fleet }: Model, request: OpenRequest, state: EndpointState, nowMs: number): boolean {
+  const { quota, claimant } = state
+  if (quota === undefined) return true
+  if (!quota.fits(request.tokens, nowMs)) return false
+  if (claimant === undefined || claimant === request || !claimant.waiting) return true
+  // It is served before this one, who asks for it.
+  if (quota.fits(claimant.tokens, nowMs)) return true
+  const { eligible } = claimant
+  return !(comesBefore(claimant, request) && fleet.fits(eligible) && isEligible(eligible, state.endpoint.index))
 }
 
 /** Does the list bid the request wait for another place before this one? */
@@ -53,6 +69,7 @@ function best(model: Model, request: OpenRequest, weights: Weights, nowMs: numbe
     const state = fleet.at(indices[at] as number)
     at = at + 1 === length ? 0 : at + 1
     if (state.heldUntilMs > nowMs || state.inFlight >= state.slots(nowMs)) continue
+    if (!hasTokens(model, request, state, nowMs)) continue
     if (!model.isGood(state)) {
       // One that waits to be proven good again goes first: only a request can prove it.
       if (tries && state.isTrialDue(false, nowMs)) return state
@@ -87,12 +104,12 @@ function bestOfFew(
   const { eligible, affinityHash, failedAt } = request
   const { indices } = eligible
   const due = mayTryOut(model, request, nowMs) ? crowd.due(eligible, nowMs) : undefined
-  if (due !== undefined) return due
+  if (due !== undefined && hasTokens(model, request, due, nowMs)) return due
   let best: EndpointState | undefined
   let bestScore = Number.NEGATIVE_INFINITY
   const consider = (state: EndpointState, more: number) => {
     if (state.heldUntilMs > nowMs || state.inFlight >= state.slots(nowMs) || !model.isGood(state)) return
-    if (failedAt.includes(state)) return
+    if (failedAt.includes(state) || !hasTokens(model, request, state, nowMs)) return
     const score = rate(state, weights, nowMs) - doubts(state, failedAt) * decisive + more
     if (score <= bestScore) return
     best = state
@@ -144,6 +161,7 @@ function firstInOrder(model: Model, request: OpenRequest, nowMs: number): Endpoi
 
 function isPassedOver(model: Model, request: OpenRequest, state: EndpointState, nowMs: number): boolean {
   if (state.heldUntilMs > nowMs || request.failedAt.includes(state)) return true
+  if (!hasTokens(model, request, state, nowMs)) return true
   if (model.isGood(state)) return false
   return !state.isTrialDue(false, nowMs) || !mayTryOut(model, request, nowMs)
 }
@@ -154,6 +172,7 @@ export function leastBad(model: Model, request: OpenRequest, nowMs: number): End
   let bestDueMs = Number.POSITIVE_INFINITY
   for (const state of model.badOnes(request.eligible)) {
     if (model.isGood(state) || !state.isFree(nowMs) || request.failedAt.includes(state)) continue
+    if (!hasTokens(model, request, state, nowMs)) continue
     const dueMs = state.down ? Number.MAX_VALUE : state.ejectedUntilMs
     if (dueMs < bestDueMs) {
       best = state

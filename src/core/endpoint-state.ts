@@ -1,6 +1,8 @@
 import type { Endpoint } from './endpoint.ts'
 import type { EndpointHealth } from './events.ts'
 import type { EndpointId } from './ids.ts'
+import type { OpenRequest } from './open-request.ts'
+import { type Charged, QuotaMirror, type QuotaWord } from './quota.ts'
 import { hashText } from './rendezvous.ts'
 
 /** Linkerd's decay of its peak EWMA: half a minute after a bad moment little of it is left. */
@@ -52,6 +54,10 @@ export class EndpointState {
   down = false
   /** The vendor asked us to stay away until then; kept exactly. */
   heldUntilMs = Number.NEGATIVE_INFINITY
+  /** Where a limit of the vendor's is known. */
+  quota: QuotaMirror | undefined
+  /** The first in order who waited for this place when there were not tokens enough for it: they are kept for it. */
+  claimant: OpenRequest | undefined
 
   /** Tries in a row that gave no first byte, and answers in a row that broke after it. */
   #failuresInRow = 0
@@ -75,6 +81,15 @@ export class EndpointState {
   constructor(endpoint: Endpoint) {
     this.endpoint = endpoint
     this.hash = hashText(endpoint.id)
+    this.configure(endpoint, Number.NEGATIVE_INFINITY)
+  }
+
+  /** The endpoint has new settings; the place is the same. */
+  configure(endpoint: Endpoint, nowMs: number): void {
+    this.endpoint = endpoint
+    if (endpoint.tokensPerMinute !== undefined || endpoint.requestsPerMinute !== undefined)
+      this.quota ??= new QuotaMirror()
+    this.quota?.configure(endpoint, nowMs)
   }
 
   // ---- what it may be given -------------------------------------------------------------------------------------
@@ -112,6 +127,21 @@ export class EndpointState {
   /** A slot is free, and the vendor lets itself be asked. */
   isFree(nowMs: number): boolean {
     return this.inFlight < this.endpoint.concurrencyMax && this.heldUntilMs <= nowMs
+  }
+
+  /** Does the vendor's quota, as far as it is known, allow a request of so many tokens at this moment? */
+  fits(tokens: number, atMs: number): boolean {
+    return this.quota === undefined || this.quota.fits(tokens, atMs)
+  }
+
+  /** Will it let itself be asked by then, if it is sent nothing until then? */
+  letsAskBy(tokens: number, atMs: number): boolean {
+    return this.heldUntilMs <= atMs && this.fits(tokens, atMs)
+  }
+
+  /** Until it lets itself be asked, ms. */
+  askableInMs(tokens: number, nowMs: number): number {
+    return Math.max(0, this.heldUntilMs - nowMs, this.quota?.waitMs(tokens, nowMs) ?? 0)
   }
 
   /** Slots that may be used now: all, or the growing share of a slow start. */
@@ -213,6 +243,12 @@ export class EndpointState {
   held(forMs: number, nowMs: number): void {
     this.heldUntilMs = Math.max(this.heldUntilMs, nowMs + forMs)
     this.#learn(2 * this.#decayed(nowMs), nowMs)
+  }
+
+  /** The vendor says how much of its limits is left. `charged`: when the request was sent that this answers. */
+  quotaSaid(word: QuotaWord, charged: Charged | undefined, nowMs: number): void {
+    this.quota ??= new QuotaMirror()
+    this.quota.said(word, charged ?? this.quota.charged, nowMs)
   }
 
   /** A probe reached it, or did not. Gives true where that changed something. */

@@ -1,4 +1,5 @@
 import type { EndpointId } from './ids.ts'
+import type { QuotaSetting } from './quota.ts'
 
 /** US dollars for a million tokens of each kind. */
 export interface TokenPrices {
@@ -11,7 +12,7 @@ export interface TokenPrices {
  * One place where one model can be asked for. Immutable: a change of country, vendor or model is another endpoint.
  * `index` is its bit in every `Eligibility` of the same generation of endpoints.
  */
-export interface Endpoint {
+export interface Endpoint extends QuotaSetting {
   readonly id: EndpointId
   readonly index: number
   readonly model: string

@@ -2,6 +2,7 @@ import type { Endpoint, RoutingPreset } from './endpoint.ts'
 import type { ErrorCode } from './errors.ts'
 import type { Failure } from './failure.ts'
 import type { AttemptId, EndpointId, RequestId } from './ids.ts'
+import type { QuotaWord } from './quota.ts'
 import type { Eligibility, RequestFacts, TokenCount } from './request.ts'
 
 /** What a host tells the scheduler. Each event carries all that a replay needs. */
@@ -10,8 +11,14 @@ export type SchedulerEvent =
   /** The caller has left, or the host gives the request up. Ends it in any state; idempotent. */
   | { readonly kind: 'request-cancelled'; readonly requestId: RequestId }
   /** The first byte of the answer is about to go to the client: no other attempt after this. */
-  | { readonly kind: 'attempt-answering'; readonly attemptId: AttemptId }
-  | { readonly kind: 'attempt-completed'; readonly attemptId: AttemptId; readonly tokens: TokenCount }
+  | { readonly kind: 'attempt-answering'; readonly attemptId: AttemptId; readonly quota?: QuotaWord }
+  /** `quota`: where the answer came whole, what the vendor said with it; of a stream it is known before. */
+  | {
+      readonly kind: 'attempt-completed'
+      readonly attemptId: AttemptId
+      readonly tokens: TokenCount
+      readonly quota?: QuotaWord
+    }
   /** Before `attempt-answering`: tried elsewhere or rejected. After it: the request ends here, cut. */
   | { readonly kind: 'attempt-failed'; readonly attemptId: AttemptId; readonly failure: Failure }
   /** The vendor refused the request itself (400, 413, 422 …): its answer goes to the caller, no other attempt. */

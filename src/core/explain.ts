@@ -38,6 +38,8 @@ function candidateOf(model: Model, state: EndpointState, nowMs: number): Candida
 function reasonAgainst(model: Model, state: EndpointState, nowMs: number): string | undefined {
   const seconds = (untilMs: number) => `${Math.max(1, Math.ceil((untilMs - nowMs) / 1000))} s`
   if (state.heldUntilMs > nowMs) return `the vendor asked to be left alone for ${seconds(state.heldUntilMs)}`
+  const quotaMs = state.quota?.waitMs(1, nowMs) ?? 0
+  if (quotaMs > 0) return `the vendor's quota is used up for ${seconds(nowMs + quotaMs)}`
   const health = state.health(nowMs)
   if (health === 'down') return 'down: it cannot be reached'
   if (health === 'ejected' && !model.isGood(state)) return `ejected after failures for ${seconds(state.ejectedUntilMs)}`

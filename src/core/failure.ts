@@ -1,3 +1,5 @@
+import type { QuotaWord } from './quota.ts'
+
 /**
  * How an attempt failed before a byte of its answer reached the client.
  *
@@ -35,4 +37,6 @@ export interface Failure {
    * nothing of the vendor, and the same place may be asked again.
    */
   readonly stale?: true
+  /** What the vendor said of its limits. */
+  readonly quota?: QuotaWord
 }

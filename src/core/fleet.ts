@@ -74,7 +74,7 @@ export class Fleet {
       const key = placeKeyOf(endpoint)
       const state = this.#places.get(key) ?? new EndpointState(endpoint)
       this.#places.set(key, state)
-      state.endpoint = endpoint
+      state.configure(endpoint, nowMs)
       return state
     })
     this.#byId = new Map(this.#byIndex.map((state) => [state.endpoint.id, state]))

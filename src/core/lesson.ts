@@ -1,5 +1,6 @@
 import type { EndpointState } from './endpoint-state.ts'
 import type { Failure } from './failure.ts'
+import type { Charged } from './quota.ts'
 
 /** A vendor that refuses for rate without saying for how long is left alone for a second. */
 const holdMsDefault = 1_000
@@ -34,4 +35,29 @@ export function teach(
     case 'broken':
       return state.failed(startedMs, answering, nowMs)
   }
+}
+
+/** What a failed try, or one that was given up, leaves charged on the mirror of the vendor's quota. */
+export function settleFailed(
+  state: EndpointState,
+  failure: Failure,
+  tokens: number,
+  charged: Charged | undefined,
+  nowMs: number,
+): void {
+  if (charged !== undefined) {
+    switch (failure.kind) {
+      case 'rate-limited':
+        state.quota?.refused(tokens, failure.retryAfterMs ?? holdMsDefault, nowMs)
+        break
+      case 'withdrawn':
+      case 'unreachable':
+        state.quota?.takeBack(tokens, nowMs)
+        break
+      default:
+        // It may have begun to work on it: nobody says what it counted.
+        break
+    }
+  }
+  if (failure.quota !== undefined) state.quotaSaid(failure.quota, charged, nowMs)
 }

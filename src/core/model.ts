@@ -192,6 +192,16 @@ export class Model {
     return ((ahead + 1) * this.#serviceMs) / slots
   }
 
+  /** Until the first of the eligible places lets itself be asked for so many tokens, ms; 0 where one does now. */
+  askableInMs(eligible: Eligibility, tokens: number, nowMs: number): number {
+    const { heldUntilMs, isMetered } = this.outlook(eligible, nowMs)
+    let soonestMs = isMetered ? Number.POSITIVE_INFINITY : Math.max(0, heldUntilMs - nowMs)
+    if (isMetered)
+      for (const index of eligible.indices)
+        soonestMs = Math.min(soonestMs, this.fleet.at(index).askableInMs(tokens, nowMs))
+    return Number.isFinite(soonestMs) ? soonestMs : 0
+  }
+
   /** How the eligible places stand. Of very many it may be a moment old. The word must be of the version in force. */
   outlook(eligible: Eligibility, nowMs: number): Outlook {
     if (this.#crowd === undefined) return this.#look(eligible, nowMs)
@@ -206,11 +216,13 @@ export class Model {
     let slots = 0
     let hasRoom = false
     let isAnyOpen = false
+    let isMetered = true
     let soonestMs = Number.POSITIVE_INFINITY
     let heldUntilMs = Number.POSITIVE_INFINITY
     for (const index of eligible.indices) {
       const state = this.fleet.at(index)
       if (state.isOpen) isAnyOpen = true
+      if (state.quota === undefined) isMetered = false
       heldUntilMs = Math.min(heldUntilMs, state.heldUntilMs)
       if (state.heldUntilMs <= nowMs && (this.isGood(state) || state.isTrialDue(false, nowMs))) {
         slots += state.endpoint.concurrencyMax
@@ -220,7 +232,7 @@ export class Model {
         soonestMs = Math.min(soonestMs, untilMs)
       }
     }
-    return { atMs: nowMs, slots, hasRoom, isAnyOpen, soonestMs, heldUntilMs }
+    return { atMs: nowMs, slots, hasRoom, isAnyOpen, isMetered, soonestMs, heldUntilMs }
   }
 }
 
@@ -231,6 +243,8 @@ export interface Outlook {
   readonly slots: number
   readonly hasRoom: boolean
   readonly isAnyOpen: boolean
+  /** All have a quota that is mirrored. */
+  readonly isMetered: boolean
   /** When the first of those that cannot be asked now can; infinite where there is none. */
   readonly soonestMs: number
   /** Until when all of them have asked to be left alone. */
@@ -245,6 +259,6 @@ function countOf(counted: number, what: number): number {
 }
 
 /** Before its wait ends; `state` is one that it may use. */
-function mayBecomeFree({ waitUntilMs, failedAt }: OpenRequest, state: EndpointState): boolean {
-  return state.heldUntilMs <= waitUntilMs && !failedAt.includes(state)
+function mayBecomeFree({ waitUntilMs, failedAt, tokens }: OpenRequest, state: EndpointState): boolean {
+  return state.letsAskBy(tokens, waitUntilMs) && !failedAt.includes(state)
 }

@@ -1,4 +1,4 @@
-import { comesLater } from './choose.ts'
+import { comesLater, hasTokens } from './choose.ts'
 import type { EndpointState } from './endpoint-state.ts'
 import type { Model } from './model.ts'
 import type { OpenRequest } from './open-request.ts'
@@ -31,11 +31,14 @@ export function nextWaiter(
     !(retrying && !(canRetry && isGood)) && fleet.fits(eligible) && isEligible(eligible, state.endpoint.index)
   const isOpenToAll = isGood ? state.inFlight < state.slots(nowMs) : state.isTrialDue(false, nowMs)
   if (!isOpenToAll && !hurried && queue.oldestMs(mayUse) > nowMs - patienceMs) return undefined
-  return queue.first(
+  const waiter = queue.first(
     nowMs,
     mayUse,
     (waiter) => !waiter.failedAt.includes(state) && !comesLater(model, waiter, state, nowMs),
   )
+  if (waiter === undefined || state.fits(waiter.tokens, nowMs)) return waiter
+  state.claimant = waiter
+  return undefined
 }
 
 /** Those who wait and have no good place left, in order. */
@@ -54,6 +57,7 @@ export function retryingWaiters({ fleet, queue }: Model, nowMs: number): Generat
 /** At the end of its wait any place with a free slot will do, beyond a slow start, a list's order, an ejection's time. */
 export function mayTakeAnyway(model: Model, request: OpenRequest, state: EndpointState, nowMs: number): boolean {
   if (!state.isFree(nowMs) || request.failedAt.includes(state) || !model.hasLeave(request, nowMs)) return false
+  if (!hasTokens(model, request, state, nowMs)) return false
   if (model.isGood(state) || state.isTrialDue(true, nowMs) || model.isCornered(request)) return true
   return request.tries === 0 && state.isLastTrialDue(nowMs)
 }

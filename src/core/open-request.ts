@@ -2,6 +2,7 @@ import type { EndpointState } from './endpoint-state.ts'
 import type { Failure } from './failure.ts'
 import type { AttemptId } from './ids.ts'
 import type { Model } from './model.ts'
+import type { Charged } from './quota.ts'
 import { hashText } from './rendezvous.ts'
 import type { Eligibility, RequestFacts } from './request.ts'
 
@@ -15,6 +16,8 @@ export interface OpenRequest {
   /** Order of arrival in this scheduler. */
   readonly sequence: number
   readonly priority: number
+  /** The upper bound of what it uses, input and output: what vendors charge when it is sent. */
+  readonly tokens: number
   readonly arrivedMs: number
   /** Of its affinity; undefined where it has none. */
   readonly affinityHash: number | undefined
@@ -45,6 +48,8 @@ export interface OpenRequest {
   answering: boolean
   /** It was made to find out whether an endpoint that was thought bad is good again. */
   trial: boolean
+  /** What stood on the mirror of the vendor's quota when it was sent; undefined where there was none. */
+  charged: Charged | undefined
 }
 
 /** One whose try runs. */
@@ -59,6 +64,7 @@ export function openRequest(facts: RequestFacts, model: Model, sequence: number,
     model,
     sequence,
     priority: facts.serviceClass.priority,
+    tokens: facts.tokens.input + facts.tokens.output,
     arrivedMs: nowMs,
     affinityHash: facts.affinity === undefined ? undefined : hashText(facts.affinity),
     eligible: facts.eligible,
@@ -77,6 +83,7 @@ export function openRequest(facts: RequestFacts, model: Model, sequence: number,
     startedMs: nowMs,
     answering: false,
     trial: false,
+    charged: undefined,
   }
 }
 

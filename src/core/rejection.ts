@@ -14,20 +14,16 @@ export type RejectionReason = 'overloaded' | 'deadline' | undefined
 
 /** Says why a request gets no (further) attempt and when it is worth asking again. */
 export function rejectionOf(request: OpenRequest, reason: RejectionReason, nowMs: number): Rejection {
-  const { eligible, lastFailure, attempts, model, priority } = request
+  const { eligible, lastFailure, attempts, model, priority, tokens } = request
   const failure = lastFailure === undefined ? {} : { failure: lastFailure }
   if (eligible.indices.length === 0) return { code: 'no_eligible_endpoint', ...failure, attempts }
-  const outlook = model.fleet.fits(eligible) ? model.outlook(eligible, nowMs) : undefined
-  const code = codeOf(request, reason, outlook?.isAnyOpen ?? false)
+  const isKnown = model.fleet.fits(eligible)
+  const code = codeOf(request, reason, isKnown && model.outlook(eligible, nowMs).isAnyOpen)
   const waitMs = model.expectedWaitMs(eligible, priority, nowMs)
   if (code === 'unavailable') return { code, ...failure, retryAfterMs: clamp(Math.min(waitMs, returnMs)), attempts }
   if (code === 'overloaded' || code === 'queue_timeout') {
-    return {
-      code,
-      ...failure,
-      retryAfterMs: Math.max(clamp(waitMs), heldForMs(outlook?.heldUntilMs ?? 0, nowMs)),
-      attempts,
-    }
+    const askableInMs = isKnown ? model.askableInMs(eligible, tokens, nowMs) : 0
+    return { code, ...failure, retryAfterMs: Math.max(clamp(waitMs), askableInMs), attempts }
   }
   return { code, ...failure, attempts }
 }
@@ -55,11 +51,6 @@ const failureCodes: Readonly<Record<Failure['kind'], ErrorCode>> = {
   'missing-model': 'upstream_error',
   broken: 'upstream_invalid_answer',
   withdrawn: 'unavailable',
-}
-
-/** Until the first of the places lets itself be asked again; 0 where one does now. */
-function heldForMs(heldUntilMs: number, nowMs: number): number {
-  return Number.isFinite(heldUntilMs) ? Math.max(0, heldUntilMs - nowMs) : 0
 }
 
 function clamp(ms: number): number {

@@ -1,4 +1,4 @@
-import { choose, leastBad } from './choose.ts'
+import { choose, hasTokens, leastBad } from './choose.ts'
 import { DeadlineHeap } from './deadline-heap.ts'
 import type { EndpointSnapshot, EndpointState } from './endpoint-state.ts'
 import type { Action, Attempt, SchedulerEvent } from './events.ts'
@@ -7,13 +7,14 @@ import type { Failure } from './failure.ts'
 import { FlatMap } from './flat-map.ts'
 import { Fleet } from './fleet.ts'
 import type { AttemptId, EndpointId, RequestId } from './ids.ts'
-import { teach } from './lesson.ts'
+import { settleFailed, teach } from './lesson.ts'
 import type { Model } from './model.ts'
 import { corneredWaiters, mayTakeAnyway, nextWaiter, retryingWaiters } from './next-waiter.ts'
 import { comesBefore, type OpenRequest, openRequest, type RunningRequest } from './open-request.ts'
+import type { QuotaWord } from './quota.ts'
 import type { Random } from './random.ts'
 import { rejectionOf } from './rejection.ts'
-import type { Eligibility, RequestFacts } from './request.ts'
+import type { Eligibility, RequestFacts, TokenCount } from './request.ts'
 
 /** Bounds the scheduler keeps. */
 export interface SchedulerPolicy {
@@ -90,10 +91,10 @@ export class Scheduler {
         this.#cancelled(event.requestId)
         break
       case 'attempt-answering':
-        this.#answering(this.#attempt(event.attemptId, event.kind))
+        this.#answering(this.#attempt(event.attemptId, event.kind), event.quota)
         break
       case 'attempt-completed':
-        this.#completed(this.#take(event.attemptId, event.kind), event.tokens.output)
+        this.#completed(this.#take(event.attemptId, event.kind), event.tokens, event.quota)
         break
       case 'attempt-failed':
         this.#failed(this.#take(event.attemptId, event.kind), event.failure)
@@ -204,7 +205,7 @@ export class Scheduler {
       const state = choose(model, request, this.#nowMs)
       if (state === undefined) return false
       // Those who come before it and could use the place go first.
-      if (this.#serve(state, request)) continue
+      if (this.#serve(state, request) || !hasTokens(model, request, state, this.#nowMs)) continue
       this.#dispatch(request, state)
       return true
     }
@@ -340,7 +341,8 @@ export class Scheduler {
     for (const state of model.withRoomFor(eligible)) {
       if (!mayTake(state)) continue
       // Who comes before it and could use the place goes first.
-      if (this.#serve(state, request, model.isGood(state)) && !mayTake(state)) continue
+      this.#serve(state, request, model.isGood(state))
+      if (!mayTake(state)) continue
       this.#dispatch(request, state)
       return true
     }
@@ -365,6 +367,7 @@ export class Scheduler {
     request.startedMs = this.#nowMs
     request.answering = false
     request.trial = !state.isOpen
+    request.charged = state.quota?.charge(request.tokens, this.#nowMs)
     this.#running.set(attempt.id, request as RunningRequest)
     state.started(request.trial, this.#nowMs)
     this.#note(state)
@@ -390,20 +393,23 @@ export class Scheduler {
     this.#note(running.state)
   }
 
-  #answering(running: RunningRequest): void {
+  #answering(running: RunningRequest, quota: QuotaWord | undefined): void {
     if (running.answering) throw new Error(`attempt-answering twice for attempt ${running.attemptId}`)
     running.answering = true
-    const { state, model, startedMs } = running
+    const { state, model, startedMs, charged } = running
+    if (quota !== undefined) state.quotaSaid(quota, charged, this.#nowMs)
     if (!state.answered(startedMs, this.#nowMs)) return
     this.#healthChanged(state)
     this.#serveAll(model)
   }
 
-  #completed(running: RunningRequest, outputTokens: number): void {
-    const { state, model, startedMs, answering } = running
+  #completed(running: RunningRequest, tokens: TokenCount, quota: QuotaWord | undefined): void {
+    const { state, model, startedMs, answering, charged } = running
     this.#release(running)
+    if (quota !== undefined) state.quotaSaid(quota, charged, this.#nowMs)
+    if (charged !== undefined) state.quota?.settle(running.tokens, tokens.input + tokens.output, this.#nowMs)
     if (answering) state.completed()
-    const returns = !answering && state.answeredWhole(startedMs, outputTokens, this.#nowMs)
+    const returns = !answering && state.answeredWhole(startedMs, tokens.output, this.#nowMs)
     model.served(this.#nowMs - startedMs)
     this.#answered(running, returns)
   }
@@ -425,6 +431,7 @@ export class Scheduler {
     const { state, model, startedMs, answering } = request
     this.#release(request)
     const { heldUntilMs } = state
+    settleFailed(state, failure, request.tokens, request.charged, this.#nowMs)
     const isEjected = teach(state, failure, startedMs, answering, this.#nowMs)
     const isHeld = state.heldUntilMs > heldUntilMs
     if (isEjected) this.#healthChanged(state)

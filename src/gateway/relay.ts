@@ -227,7 +227,10 @@ export class Relay implements Dispatchable, AnswerSink {
     } else if (!this.#answering) this.#beginAnswer()
     const tokens = progress.usage ?? this.#countedTokens(progress)
     if (progress.usage !== undefined) this.#house.estimate.learn(this.#request.body.bodyBytes, progress.usage.input)
-    this.#house.dispatcher.tell({ kind: 'attempt-completed', attemptId: current.attempt.id, tokens })
+    const attemptId = current.attempt.id
+    // Of a stream it was told with its first event.
+    const quota = this.#request.body.stream ? undefined : this.#head?.quota
+    this.#house.dispatcher.tell({ kind: 'attempt-completed', attemptId, tokens, ...(quota && { quota }) })
     this.#house.observer.attemptEnded(this.#request.id, current.endpoint, current.attempt.number, undefined)
     this.#held.push(lastBytes)
     this.#settle('ok', progress.usage === undefined ? 'counted' : 'upstream', tokens, 200, undefined, () =>
@@ -284,7 +287,12 @@ export class Relay implements Dispatchable, AnswerSink {
     const current = this.#try
     if (current === undefined) return
     this.#answering = true
-    this.#house.dispatcher.tell({ kind: 'attempt-answering', attemptId: current.attempt.id })
+    const quota = this.#head?.quota
+    this.#house.dispatcher.tell({
+      kind: 'attempt-answering',
+      attemptId: current.attempt.id,
+      ...(quota && { quota }),
+    })
     const { exchange } = this.#request
     exchange.releaseBody()
     this.#request.body.body = noBytes

@@ -115,6 +115,7 @@ export class Books {
         const { seen, running } = this.#runningOf(event.attemptId)
         running.place.cutsInRow = 0
         if (!running.answering) this.#worked(running, expected)
+        running.place.settle(boundOf(seen), event.tokens.input + event.tokens.output, this.nowMs)
         this.#left(seen)
         this.open.delete(seen.facts.id)
         break
@@ -166,7 +167,11 @@ export class Books {
     const { seen, running } = this.#runningOf(attemptId)
     const { place, answering, startedMs } = running
     this.#left(seen)
-    if (failure.kind === 'rate-limited') place.hold(failure.retryAfterMs ?? 1_000, this.nowMs)
+    if (failure.kind === 'rate-limited') {
+      place.hold(failure.retryAfterMs ?? 1_000, this.nowMs)
+      place.refused(boundOf(seen), failure.retryAfterMs ?? 1_000, this.nowMs)
+    }
+    if (failure.kind === 'withdrawn' || failure.kind === 'unreachable') place.takeBack(boundOf(seen), this.nowMs)
     if (failure.kind === 'overloaded') place.hold(failure.retryAfterMs ?? 0, this.nowMs)
     const saysNothing = ['rate-limited', 'withdrawn', 'missing-model'].includes(failure.kind) || failure.stale === true
     if (!saysNothing) {
@@ -217,7 +222,7 @@ export class Books {
       const isForgotten =
         known === undefined || (!this.#isCurrent(known) && known.inFlight === 0 && known.heldUntilMs <= this.nowMs)
       const place = isForgotten ? new Place(endpoint) : known
-      place.endpoint = endpoint
+      place.configure(endpoint, this.nowMs)
       this.#places.set(key, place)
       next.set(endpoint.id, place)
     }
@@ -241,6 +246,7 @@ export class Books {
     seen.idleSinceMs = undefined
     seen.running = { id, place, startedMs: this.nowMs, trial, answering: false }
     place.inFlight++
+    place.charge(boundOf(seen), this.nowMs)
     if (trial) place.trials++
     this.#attempts.set(id, seen)
   }
@@ -285,7 +291,21 @@ export class Books {
     if (seen.running !== undefined || seen.allowed?.has(place.endpoint.id) !== true || seen.failedAt.has(place))
       return false
     if (!place.isFree(this.nowMs) || this.nowMs > this.waitEndMs(seen)) return false
+    if (place.missing(boundOf(seen), this.nowMs) > 0 || this.#isKept(seen, place)) return false
     return !this.isTooEarly(seen, place, true)
+  }
+
+  /** Are the tokens there kept for somebody who comes before it and for whom they do not suffice yet? */
+  #isKept(seen: Seen, place: Place): boolean {
+    if (!place.hasQuota) return false
+    return [...this.open.values()].some(
+      (other) =>
+        other.running === undefined &&
+        other.facts.model === seen.facts.model &&
+        comesBefore(other, seen) &&
+        other.allowed?.has(place.endpoint.id) === true &&
+        place.missing(boundOf(other), this.nowMs) > 0,
+    )
   }
 
   /**
@@ -300,16 +320,33 @@ export class Books {
         seen.allowed?.has(earlier.endpoint.id) === true &&
         !seen.failedAt.has(earlier) &&
         earlier.heldUntilMs <= this.nowMs &&
+        earlier.missing(boundOf(seen), this.nowMs) <= 0 &&
+        (trials || !this.#isKept(seen, earlier)) &&
         (earlier.isOpen || (trials && !earlier.down && earlier.trials === 0)),
     )
   }
 
-  /** No place is left to it that is open, or will let itself be asked before its wait is over. */
-  isCornered(seen: Seen): boolean {
+  /** Does a list put a place before this one of which others' use of a quota says whether it is to be waited for? */
+  isListOnQuota(seen: Seen, place: Place): boolean {
+    if (this.#routing[place.endpoint.model] !== 'pinned') return false
+    return [...this.current.values()].some(
+      ({ endpoint, hasQuota }) =>
+        hasQuota && endpoint.index <= place.endpoint.index && seen.allowed?.has(endpoint.id) === true,
+    )
+  }
+
+  /**
+   * No place is left to it that is open, or will let itself be asked before its wait is over. `surely`: also if others
+   * have taken tokens since it was last looked at.
+   */
+  isCornered(seen: Seen, surely = false): boolean {
     const panic = this.isPanic(seen.facts.model)
     for (const place of this.current.values()) {
       if (seen.allowed?.has(place.endpoint.id) !== true || seen.failedAt.has(place)) continue
-      if ((place.isOpen || (panic && !place.down)) && place.heldUntilMs <= this.waitEndMs(seen)) return false
+      const endMs = this.waitEndMs(seen)
+      const hasTokens = place.missing(boundOf(seen), endMs) <= 0 || (surely && place.hasQuota)
+      const willTakeIt = place.heldUntilMs <= endMs && hasTokens
+      if ((place.isOpen || (panic && !place.down)) && willTakeIt) return false
     }
     return true
   }
@@ -326,11 +363,12 @@ export class Books {
   }
 
   isLastCall(seen: Seen): boolean {
-    return this.nowMs >= this.waitEndMs(seen) - lastCallMs
+    // A rounding error is no time.
+    return this.nowMs >= this.waitEndMs(seen) - lastCallMs - 1e-6
   }
 
   hasSomePlace(seen: Seen): boolean {
-    const cornered = this.isCornered(seen)
+    const cornered = this.isCornered(seen, true)
     const panic = this.isPanic(seen.facts.model)
     for (const place of this.current.values())
       if ((place.isOpen || cornered || (panic && !place.down)) && this.mayHave(seen, place)) return true
@@ -360,4 +398,9 @@ export class Books {
 export function comesBefore(a: Seen, b: Seen): boolean {
   const [first, second] = [a.facts.serviceClass.priority, b.facts.serviceClass.priority]
   return first > second || (first === second && a.order < b.order)
+}
+
+/** What a vendor charges for it when it is sent. */
+export function boundOf({ facts: { tokens } }: Seen): number {
+  return tokens.input + tokens.output
 }

@@ -14,9 +14,53 @@ export class Place {
   failuresInRow = 0
   cutsInRow = 0
   #ejections = 0
+  #tokens: Level | undefined
+  #requests: Level | undefined
 
   constructor(endpoint: Endpoint) {
     this.endpoint = endpoint
+    this.configure(endpoint, 0)
+  }
+
+  configure(endpoint: Endpoint, nowMs: number): void {
+    this.endpoint = endpoint
+    this.#tokens = under(this.#tokens, endpoint.tokensPerMinute, nowMs)
+    this.#requests = under(this.#requests, endpoint.requestsPerMinute, nowMs)
+  }
+
+  // ---- the vendor's limits a minute: charged with the upper bound, settled on the truth -------------------------
+
+  get hasQuota(): boolean {
+    return this.#tokens !== undefined || this.#requests !== undefined
+  }
+
+  /** How much of what a request needs will be missing at this moment; none where it is zero or less. */
+  missing(tokens: number, atMs: number): number {
+    return Math.max(missingOf(this.#tokens, tokens, atMs), missingOf(this.#requests, 1, atMs))
+  }
+
+  charge(tokens: number, nowMs: number): void {
+    add(this.#tokens, -tokens, nowMs)
+    add(this.#requests, -1, nowMs)
+  }
+
+  settle(bound: number, used: number, nowMs: number): void {
+    if (this.endpoint.keepsCharge !== true) add(this.#tokens, bound - used, nowMs)
+  }
+
+  takeBack(tokens: number, nowMs: number): void {
+    add(this.#tokens, tokens, nowMs)
+    add(this.#requests, 1, nowMs)
+  }
+
+  /** There was no room for it, and will be after this time. */
+  refused(tokens: number, afterMs: number, nowMs: number): void {
+    this.takeBack(tokens, nowMs)
+    for (const [level, amount] of [[this.#tokens, tokens] as const, [this.#requests, 1] as const]) {
+      if (level === undefined) continue
+      const room = Math.min(amount, level.limit) - (level.limit * afterMs) / 60_000
+      add(level, Math.min(0, room - at(level, nowMs)), nowMs)
+    }
   }
 
   /** Since then time alone changes what it may be given. */
@@ -57,4 +101,30 @@ export class Place {
     this.ejectedAtMs = nowMs
     this.ejectedUntilMs = nowMs + Math.min(300_000, 30_000 * this.#ejections)
   }
+}
+
+/** What was left of a limit a minute at some time. */
+interface Level {
+  readonly limit: number
+  left: number
+  atMs: number
+}
+
+function under(known: Level | undefined, limit: number | undefined, nowMs: number): Level | undefined {
+  if (limit === undefined) return undefined
+  return { limit, left: known === undefined ? limit : Math.min(limit, at(known, nowMs)), atMs: nowMs }
+}
+
+function at({ limit, left, atMs }: Level, nowMs: number): number {
+  return Math.min(limit, left + (limit * Math.max(0, nowMs - atMs)) / 60_000)
+}
+
+function add(level: Level | undefined, amount: number, nowMs: number): void {
+  if (level === undefined) return
+  level.left = Math.min(level.limit, at(level, nowMs) + amount)
+  level.atMs = nowMs
+}
+
+function missingOf(level: Level | undefined, amount: number, atMs: number): number {
+  return level === undefined ? 0 : Math.min(amount, level.limit) - at(level, atMs)
 }

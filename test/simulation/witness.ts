@@ -2,7 +2,7 @@ import type { Endpoint } from '../../src/core/endpoint.ts'
 import type { Action, Attempt, EndpointHealth, Rejection, SchedulerEvent } from '../../src/core/events.ts'
 import type { EndpointId, RequestId } from '../../src/core/ids.ts'
 import type { Scheduler, SchedulerPolicy } from '../../src/core/scheduler.ts'
-import { Books, comesBefore, type Expected, type Seen } from './books.ts'
+import { Books, boundOf, comesBefore, type Expected, type Seen } from './books.ts'
 import type { Place } from './place.ts'
 
 const patienceMs = 250
@@ -81,6 +81,8 @@ export class Witness {
     check(seen.allowed?.has(place.endpoint.id) === true, 'nothing is dispatched outside its eligibility')
     check(!seen.failedAt.has(place), 'an endpoint that failed a request is not asked for it again')
     check(place.inFlight < place.endpoint.concurrencyMax, 'in-flight never passes the limit')
+    // A rounding error is not a token.
+    check(place.missing(boundOf(seen), nowMs) < 1e-6, "a vendor's quota is not asked for more than it has")
     check(nowMs <= seen.facts.deadlineMs, 'nothing is dispatched past its deadline')
     check(nowMs <= books.waitEndMs(seen), 'no request waits for longer than it may')
     check(nowMs >= place.heldUntilMs, 'a vendor that asked to be left alone is left alone')
@@ -178,9 +180,9 @@ export class Witness {
       if (other.running !== undefined || other.facts.model !== seen.facts.model || !comesBefore(other, seen)) continue
       const wants = place.isOpen
         ? seen.tries > 0 || books.surelyHasLeave(other)
-        : other.tries === 0 && books.isCornered(other)
+        : other.tries === 0 && books.isCornered(other, true)
       check(
-        !wants || !books.mayHave(other, place),
+        !wants || books.isListOnQuota(other, place) || !books.mayHave(other, place),
         `${seen.facts.id} is given ${place.endpoint.id}, which ${other.facts.id} waits for and comes before it`,
       )
     }
@@ -191,9 +193,10 @@ export class Witness {
     const books = this.#books
     for (const seen of books.open.values()) {
       if (seen.running !== undefined || seen.tries > 0) continue
-      const isCornered = books.isCornered(seen)
+      const isCornered = books.isCornered(seen, true)
       for (const place of books.current.values()) {
-        if (place.wasHeld || !books.mayHave(seen, place)) continue
+        // Time alone frees what was held, and tokens.
+        if (place.wasHeld || place.hasQuota || books.isListOnQuota(seen, place) || !books.mayHave(seen, place)) continue
         check(!place.isOpen || place.wasEjected, `${seen.facts.id} is not given ${place.endpoint.id}, which is free`)
         check(!isCornered, `the last place of ${seen.facts.id} is not ejected for it`)
       }

@@ -2,6 +2,7 @@ import type { Endpoint, RoutingPreset } from '../../src/core/endpoint.ts'
 import type { Action, Attempt } from '../../src/core/events.ts'
 import type { Failure } from '../../src/core/failure.ts'
 import type { AttemptId, RequestId } from '../../src/core/ids.ts'
+import type { QuotaSetting } from '../../src/core/quota.ts'
 import { seededRandom } from '../../src/core/random.ts'
 import { type Eligibility, eligibilityOf } from '../../src/core/request.ts'
 import { Scheduler } from '../../src/core/scheduler.ts'
@@ -135,7 +136,7 @@ export class World {
         arrivedAtMs: nowMs,
         waitMsMax: this.#waitMsMax,
         deadlineMs: nowMs + this.#waitMsMax + this.#pick([0, 500, firstByteMs, 3 * firstByteMs]),
-        tokens: { input: 100, cachedInput: 0, output: 100 },
+        tokens: { input: 10 + this.#int(this.#chance(0.1) ? 3_000 : 300), cachedInput: 0, output: this.#int(400) },
         eligible: this.#word(tenant, model),
         ...(this.#chance(0.7) && { affinity: `${tenant.id}/${this.#int(5)}` }),
       },
@@ -211,7 +212,7 @@ export class World {
       this.#host.after(firstTokenMs, () => {
         if (this.#endpointOf.has(attempt.id)) this.#host.tell({ kind: 'attempt-answering', attemptId: attempt.id })
       })
-    const tokens = { input: 100, cachedInput: 0, output: this.#int(200) }
+    const tokens = { input: this.#int(600), cachedInput: 0, output: this.#int(200) }
     this.#end(attempt, totalMs, () =>
       this.#host.tell(
         cut
@@ -279,6 +280,7 @@ export class World {
           concurrencyMax: 1 + this.#int(5),
           prices: { input: this.#random.next(), cachedInput: 0, output: this.#random.next() },
           ...(this.#chance(0.1) && { country: this.#pick(countries) }),
+          ...this.#quota(),
         })
       }
     }
@@ -298,6 +300,14 @@ export class World {
     for (const [requestId, { tenant, model }] of [...this.#flights]) {
       if (!this.#flights.has(requestId)) continue
       this.#host.tell({ kind: 'eligibility-changed', requestId, eligible: this.#word(tenant, model) })
+    }
+  }
+
+  #quota(): QuotaSetting {
+    return {
+      ...(this.#chance(0.15) && { tokensPerMinute: 1_000 + this.#int(100_000) }),
+      ...(this.#chance(0.1) && { requestsPerMinute: 5 + this.#int(300) }),
+      ...(this.#chance(0.3) && { keepsCharge: true }),
     }
   }
 

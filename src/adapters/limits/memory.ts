@@ -1,5 +1,5 @@
+import { Bucket } from '../../core/bucket.ts'
 import { Calendar } from '../../core/calendar.ts'
-import { Bucket } from './bucket.ts'
 import type { Amount, Budget, LimitName, RateLimiter, Remaining, Reservation } from './rate-limiter.ts'
 
 interface Counter {
@@ -126,11 +126,7 @@ function total({ spentNanoUsd, heldNanoUsd }: Purse): number {
 function adjusted(bucket: Bucket | undefined, limit: number | undefined, nowMs: number): Bucket | undefined {
   if (limit === undefined) return undefined
   if (bucket === undefined) return new Bucket(limit, nowMs)
-  if (bucket.limit !== limit) {
-    bucket.level(nowMs)
-    bucket.limit = limit
-    bucket.take(0, nowMs)
-  }
+  if (bucket.limit !== limit) bucket.resize(limit, nowMs)
   return bucket
 }
 

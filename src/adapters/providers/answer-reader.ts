@@ -1,12 +1,14 @@
 import type { Clock } from '../../core/clock.ts'
 import type { Failure } from '../../core/failure.ts'
+import type { QuotaWord } from '../../core/quota.ts'
 import { GrowingBytes } from '../http1/growing-bytes.ts'
 import { errorIn, hasNoChoices, parsedObject, wholeAnswer } from './answer-json.ts'
 import { AnswerMeter } from './answer-meter.ts'
 import type { CountCalibration } from './count-calibration.ts'
 import { type EventKind, EventScanner, eventData } from './event-scanner.ts'
 import { failureOfError, failureOfStatus, statusOfError } from './failures.ts'
-import type { AnswerSink, ProviderCall, ProviderExchange } from './provider.ts'
+import type { AnswerHead, AnswerSink, ProviderCall, ProviderExchange } from './provider.ts'
+import { quotaOf } from './quota-headers.ts'
 import { normalisedRefusal, refusalOf } from './refusal-body.ts'
 import type { HttpExchange, HttpSink } from './transport.ts'
 import type { Watchdog, Watched } from './watchdog.ts'
@@ -62,6 +64,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
   #status = 0
   #contentType = ''
   readonly #headers: (readonly [string, string])[] = []
+  #quota: QuotaWord | undefined
   #headTold = false
   /** Of a whole answer: what came so far. Of a stream: comments that came before its first event. */
   readonly #body: GrowingBytes
@@ -142,6 +145,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
       const value = headers[name]
       if (typeof value === 'string' && plainText.test(value)) this.#headers.push([name, value])
     }
+    this.#quota = quotaOf(headers)
     this.#mode = call.stream ? 'stream' : 'json'
     if (call.stream) return
     if (Number(headers['content-length']) > limits.answerBytesMax) return this.#broken()
@@ -257,7 +261,11 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
     if (this.#headTold) return
     this.#headTold = true
     this.#waitFor(this.#options.limits.streamIdleMs)
-    this.#options.sink.onHead({ status: this.#status, contentType: this.#contentType, headers: this.#headers })
+    this.#options.sink.onHead(this.#head)
+  }
+
+  get #head(): AnswerHead {
+    return { status: this.#status, contentType: this.#contentType, headers: this.#headers, quota: this.#quota }
   }
 
   /** Hands on what is whole. Comments that come before the first event wait for it. */
@@ -298,7 +306,7 @@ export class AnswerReader implements HttpSink, ProviderExchange, Watched {
       this.#meter.count(answer.choices())
     this.#mode = 'over'
     const progress = this.#meter.progress(true)
-    sink.onHead({ status: this.#status, contentType: this.#contentType, headers: this.#headers })
+    sink.onHead(this.#head)
     if (!this.#aborted) sink.onData(body, progress)
     if (!this.#aborted) sink.onEnd(noBytes, progress)
   }

@@ -1,5 +1,6 @@
 import type { Failure, FailureKind } from '../../core/failure.ts'
 import { connectTimeout } from './connection.ts'
+import { quotaOf } from './quota-headers.ts'
 import { transportErrors } from './transport.ts'
 
 /** Longer holds than this are taken for a mistake. */
@@ -47,7 +48,10 @@ export function failureOfStatus(
   headers: Readonly<Record<string, string | string[] | undefined>>,
   wallMs: number,
 ): Failure | undefined {
-  if (status === 429) return { kind: 'rate-limited', status, ...retryAfterOf(headers, wallMs) }
+  if (status === 429) {
+    const quota = quotaOf(headers)
+    return { kind: 'rate-limited', status, ...retryAfterOf(headers, wallMs), ...(quota && { quota }) }
+  }
   if (status === 503 || status === 529) return { kind: 'overloaded', status, ...retryAfterOf(headers, wallMs) }
   if (status >= 500) return { kind: 'server-error', status }
   if (status < 400) return { kind: 'broken', status }

@@ -1,4 +1,5 @@
 import type { Failure } from '../../core/failure.ts'
+import type { QuotaWord } from '../../core/quota.ts'
 import type { TokenCount } from '../../core/request.ts'
 
 export type Operation = 'chat/completions' | 'completions' | 'embeddings'
@@ -23,6 +24,8 @@ export interface AnswerHead {
   readonly contentType: string
   /** The vendor's headers that may reach the caller, lower case, from an allow-list. */
   readonly headers: readonly (readonly [name: string, value: string])[]
+  /** What the vendor says of its own limits. */
+  readonly quota: QuotaWord | undefined
 }
 
 /** How far an answer got, for MARK and SETTLE. */

@@ -110,6 +110,19 @@ export class EventDecoder {
 }
 
 /** What the core knows of an endpoint: hosts hang their own things on it. */
-function plainEndpoint({ id, index, model, subProcessor, country, concurrencyMax, prices }: Endpoint): Endpoint {
-  return { id, index, model, subProcessor, country, concurrencyMax, ...(prices && { prices }) }
+function plainEndpoint(endpoint: Endpoint): Endpoint {
+  const { id, index, model, subProcessor, country, concurrencyMax, prices } = endpoint
+  const { tokensPerMinute, requestsPerMinute, keepsCharge } = endpoint
+  return {
+    id,
+    index,
+    model,
+    subProcessor,
+    country,
+    concurrencyMax,
+    ...(prices && { prices }),
+    ...(tokensPerMinute !== undefined && { tokensPerMinute }),
+    ...(requestsPerMinute !== undefined && { requestsPerMinute }),
+    ...(keepsCharge && { keepsCharge }),
+  }
 }
