@@ -16,6 +16,7 @@ export class Clients {
   retries: number
   backoffMs: number
   readonly patienceMs: number
+  readonly #giveUpMs: number
   readonly #stream: Stream
   readonly #retries = new DeadlineHeap<ClientRetry>()
   /** Who waits for a first token, in the order of arrival, which is the order of giving up. */
@@ -25,6 +26,7 @@ export class Clients {
     this.retries = clients.retries
     this.backoffMs = clients.backoff
     this.patienceMs = clients.patience
+    this.#giveUpMs = clients.giveUp ?? Number.POSITIVE_INFINITY
     this.#stream = new Stream(seed, 'clients')
   }
 
@@ -45,6 +47,7 @@ export class Clients {
     // Doubling with jitter, as the official clients of OpenAI do it, and never sooner than they were told.
     const backoffMs = this.backoffMs * 2 ** (asked - 1) * (0.75 + 0.25 * this.#stream.next())
     const dueMs = nowMs + Math.max(backoffMs, retryAfterMs ?? 0)
+    if (dueMs > retry.bornMs + this.#giveUpMs) return false
     this.#retries.add({ ...retry, clientTry: asked + 1 }, dueMs)
     return true
   }

@@ -211,7 +211,10 @@ export const scenarioSchema = z.strictObject({
     .strictObject({
       retries: count.max(20).default(0),
       backoff: duration.default(1_000),
+      /** For the first token, each time it asks. */
       patience: duration.default(60_000),
+      /** So long after it first asked, a client asks no more; without it, as often as `retries` says. */
+      giveUp: duration.optional(),
     })
     .prefault({}),
   models: z.record(
