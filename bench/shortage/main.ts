@@ -1,0 +1,98 @@
+// The shortage control against simpler ones and the best there can be: `npm run bench:shortage`. See bench/README.md.
+import { availableParallelism } from 'node:os'
+import { parseArgs } from 'node:util'
+import { Worker } from 'node:worker_threads'
+import { openTerminal } from '../../src/cli/terminal.ts'
+import { baselines, oursName, strictName } from './policies.ts'
+import { intervalText, type PolicySummary, percent, summaryOf, verdictsOf } from './report.ts'
+import type { PolicyRun } from './run.ts'
+import { mean } from './statistics.ts'
+import type { Task } from './worker.ts'
+
+const mappings = [1, 2, 3]
+const seedsDefault = 30
+const seedsQuick = 2
+
+const { values } = parseArgs({
+  options: {
+    seeds: { type: 'string' },
+    quick: { type: 'boolean' },
+    check: { type: 'boolean' },
+    json: { type: 'boolean' },
+    only: { type: 'string', multiple: true },
+    workers: { type: 'string' },
+  },
+})
+const seeds = Number(values.seeds ?? (values.quick ? seedsQuick : seedsDefault))
+const known = [oursName, ...Object.keys(baselines)]
+const policies = values.only === undefined ? known : [...new Set([oursName, strictName, ...values.only])]
+for (const policy of policies)
+  if (!known.includes(policy)) throw new Error(`there is no policy ${policy}; known are ${known.join(', ')}`)
+const terminal = openTerminal({ ...process, cwd: process.cwd(), json: values.json === true })
+
+const tasks: Task[] = Array.from({ length: seeds }, (_, at) =>
+  mappings.map((mapping) => ({ mapping, seed: at + 1, policies })),
+).flat()
+const runs = await allRuns(tasks, Number(values.workers ?? availableParallelism()))
+const of = (policy: string) => runs.filter((run) => run.policy === policy)
+const summaries = policies.map((policy) => summaryOf(policy, of(policy), of(oursName)))
+const [ours, strict] = [oursName, strictName].map((name) => summaries.find(({ policy }) => policy === name))
+const verdicts = verdictsOf(ours as PolicySummary, strict as PolicySummary, summaries)
+terminal.result(
+  { node: process.version, seeds, mappings, summaries, verdicts, runs },
+  [
+    terminal.table(
+      [
+        'policy',
+        'value of the bound',
+        'ours more',
+        ...Object.keys(ours?.goodput ?? {}),
+        'tries',
+        'worst s',
+        'back after',
+      ],
+      summaries.map((row) => [
+        row.policy,
+        intervalText(row.value),
+        row.policy === oursName ? '' : intervalText(row.oursMore),
+        ...Object.values(row.goodput).map((share) => percent(share, 1)),
+        row.attemptsMean.toFixed(2),
+        row.attemptsWorstSecond.toFixed(2),
+        row.recoverySecondsMax === null ? 'not at all' : `${row.recoverySecondsMax} s`,
+      ]),
+    ),
+    `offered load: ${mean(runs.map(({ loads }) => loads[0])).toFixed(2)} × capacity, in the surge ${mean(runs.map(({ loads }) => loads[1])).toFixed(2)}`,
+    '',
+    ...verdicts.map(({ wanted, measured, holds }) => {
+      const line = `${holds ? 'holds ' : 'missed'}  ${wanted}: ${measured}`
+      return holds ? terminal.good(line) : terminal.bad(line)
+    }),
+  ].join('\n'),
+)
+if (values.check && verdicts.some(({ holds }) => !holds)) process.exitCode = 1
+
+/** Every task by one of so many workers; the result does not depend on who did what. */
+async function allRuns(todo: readonly Task[], count: number): Promise<PolicyRun[]> {
+  const results: PolicyRun[][] = []
+  const progress = terminal.progress('runs', todo.length)
+  let next = 0
+  let done = 0
+  await Promise.all(
+    Array.from({ length: Math.min(count, todo.length) }, async () => {
+      const worker = new Worker(new URL('./worker.ts', import.meta.url))
+      while (next < todo.length) {
+        const at = next++
+        results[at] = await new Promise<PolicyRun[]>((resolve, reject) => {
+          worker.once('message', resolve)
+          worker.once('error', reject)
+          worker.postMessage(todo[at])
+        })
+        worker.removeAllListeners('error')
+        progress.update(++done)
+      }
+      await worker.terminate()
+    }),
+  )
+  progress.end()
+  return results.flat()
+}

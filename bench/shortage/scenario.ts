@@ -1,0 +1,39 @@
+import path from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { readScenario } from '../../src/cli/simulate/read-scenario.ts'
+import type { Scenario } from '../../src/simulator/scenario-schema.ts'
+import { Stream } from '../../src/simulator/stream.ts'
+
+const dir = fileURLToPath(new URL('../../examples/vendor-loss', import.meta.url))
+
+/** What a token of an answer is worth, by plan. */
+export const valuePerToken: Readonly<Record<string, number>> = { enterprise: 10, team: 5, edu: 3, api: 2, flex: 0.5 }
+/** By how much a mapping moves the share of a group at the most, up or down. */
+const drift = 0.25
+/** What enterprises were sold is known better. */
+const enterpriseDrift = 0.08
+
+/** Where the paths of the scenario begin. */
+export const scenarioDir = dir
+
+/**
+ * The scenario under one mapping of the trace to tenants and countries, and one seed. Mapping 1 is that of the file;
+ * others draw each group's share anew around it. The seed draws all else, and where in the trace the run begins.
+ */
+export function vendorLoss(mapping: number, seed: number): Scenario {
+  const scenario = readScenario(path.join(dir, 'scenario.yaml'))
+  const stream = new Stream(mapping, 'mapping')
+  const beginning = new Stream(seed, 'beginning of the trace')
+  const demand = scenario.demand.map((spec) => {
+    const tenants = Object.fromEntries(
+      Object.entries(spec.tenants).map(([group, weight]) => {
+        const by = scenario.tenants[group]?.plan === 'enterprise' ? enterpriseDrift : drift
+        return [group, mapping === 1 ? weight : weight * (1 + by * (2 * stream.next() - 1))]
+      }),
+    )
+    return spec.kind === 'trace'
+      ? { ...spec, tenants, from: Math.floor(beginning.next() * 600_000) }
+      : { ...spec, tenants }
+  })
+  return { ...scenario, seed, demand }
+}
