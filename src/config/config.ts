@@ -1,4 +1,4 @@
-import type { RoutingPreset, TokenPrices } from '../core/endpoint.ts'
+import type { NoLoadFirstToken, RoutingPreset, TokenPrices } from '../core/endpoint.ts'
 import type { ServiceTier, TierTerms } from '../core/service-class.ts'
 
 /** A secret is never in the file: it is named by where it lies. */
@@ -82,6 +82,7 @@ export interface EndpointConfig {
   /** The model's (or deployment's) name at the vendor. */
   readonly upstreamModel: string
   readonly concurrencyMax: number
+  readonly noLoadFirstToken?: NoLoadFirstToken
   /** The vendor's own limits there; absent where it has none, or they are not known. */
   readonly tokensPerMinute?: number
   readonly requestsPerMinute?: number

@@ -101,6 +101,9 @@ export const endpointSchema = z.strictObject({
   provider: providerName,
   upstreamModel: text(256),
   concurrencyMax: z.number().int().min(1).max(100_000).default(64),
+  noLoadFirstToken: z
+    .strictObject({ baseMs: z.number().min(0).max(600_000), msPerInputToken: z.number().min(0).max(1_000) })
+    .optional(),
   tokensPerMinute: z.number().int().min(1).optional(),
   requestsPerMinute: z.number().int().min(1).optional(),
   usdPerMillionTokens: prices.optional(),

@@ -69,7 +69,7 @@ function best(model: Model, request: OpenRequest, weights: Weights, nowMs: numbe
     const state = fleet.at(indices[at] as number)
     at = at + 1 === length ? 0 : at + 1
     if (state.heldUntilMs > nowMs || state.inFlight >= state.slots(nowMs)) continue
-    if (!hasTokens(model, request, state, nowMs)) continue
+    if (state.quota !== undefined && !hasTokens(model, request, state, nowMs)) continue
     if (!model.isGood(state)) {
       // One that waits to be proven good again goes first: only a request can prove it.
       if (tries && state.isTrialDue(false, nowMs)) return state

@@ -1,3 +1,4 @@
+import { FirstTokenLimit, RefusalLimit } from './concurrency.ts'
 import type { Endpoint } from './endpoint.ts'
 import type { EndpointHealth } from './events.ts'
 import type { EndpointId } from './ids.ts'
@@ -34,6 +35,8 @@ export interface EndpointSnapshot {
   readonly health: EndpointHealth
   readonly inFlight: number
   readonly concurrencyMax: number
+  /** Of them, how many may be in flight as far as is learned. */
+  readonly concurrencyLearned: number
   /** Expected time to the first token, ms. */
   readonly firstTokenMs: number
   /** Until the half-open try, ms; 0 where it is not ejected. */
@@ -72,6 +75,12 @@ export class EndpointState {
   #lastTrialMs = Number.NEGATIVE_INFINITY
   #slowStartFromMs = Number.NEGATIVE_INFINITY
 
+  #concurrencyMax = 0
+  readonly #refusalLimit = new RefusalLimit()
+  #firstTokenLimit: FirstTokenLimit | undefined
+  /** From then on it has all its slots: what is asked of each place for each request is one comparison. */
+  #limitedUntilMs = Number.NEGATIVE_INFINITY
+
   #firstTokenMs = firstTokenMsDefault
   #firstTokenAtMs = 0
   /** Attempts without a first byte yet, and the sum of their starts: their mean age costs nothing to know. */
@@ -87,9 +96,13 @@ export class EndpointState {
   /** The endpoint has new settings; the place is the same. */
   configure(endpoint: Endpoint, nowMs: number): void {
     this.endpoint = endpoint
+    this.#concurrencyMax = endpoint.concurrencyMax
     if (endpoint.tokensPerMinute !== undefined || endpoint.requestsPerMinute !== undefined)
       this.quota ??= new QuotaMirror()
     this.quota?.configure(endpoint, nowMs)
+    if (endpoint.noLoadFirstToken === undefined) this.#firstTokenLimit = undefined
+    else this.#firstTokenLimit ??= new FirstTokenLimit(endpoint.concurrencyMax)
+    this.#limitChanged()
   }
 
   // ---- what it may be given -------------------------------------------------------------------------------------
@@ -126,7 +139,7 @@ export class EndpointState {
 
   /** A slot is free, and the vendor lets itself be asked. */
   isFree(nowMs: number): boolean {
-    return this.inFlight < this.endpoint.concurrencyMax && this.heldUntilMs <= nowMs
+    return this.inFlight < this.#concurrencyMax && this.heldUntilMs <= nowMs
   }
 
   /** Does the vendor's quota, as far as it is known, allow a request of so many tokens at this moment? */
@@ -144,13 +157,22 @@ export class EndpointState {
     return Math.max(0, this.heldUntilMs - nowMs, this.quota?.waitMs(tokens, nowMs) ?? 0)
   }
 
-  /** Slots that may be used now: all, or the growing share of a slow start. */
+  /** Requests that may be in flight as far as the vendor's refusals and its first tokens tell; one at the least. */
+  limit(nowMs: number): number {
+    if (nowMs >= this.#limitedUntilMs) return this.#concurrencyMax
+    const limit = this.#refusalLimit.limit(this.#concurrencyMax, nowMs)
+    if (this.#firstTokenLimit === undefined) return Math.floor(limit)
+    return Math.floor(Math.min(limit, this.#firstTokenLimit.limit))
+  }
+
+  /** Slots that may be used now: all that are learned to be there, or the growing share of a slow start. */
   slots(nowMs: number): number {
+    if (nowMs >= this.#limitedUntilMs) return this.#concurrencyMax
     const sinceMs = nowMs - this.#slowStartFromMs
-    const { concurrencyMax } = this.endpoint
-    if (sinceMs >= slowStartMs) return concurrencyMax
+    const limit = this.limit(nowMs)
+    if (sinceMs >= slowStartMs) return limit
     const share = slowStartShare + (1 - slowStartShare) * (sinceMs / slowStartMs)
-    return Math.max(1, Math.floor(concurrencyMax * share))
+    return Math.max(1, Math.min(limit, Math.floor(this.#concurrencyMax * share)))
   }
 
   /**
@@ -239,6 +261,20 @@ export class EndpointState {
     return true
   }
 
+  /** How soon the first token of a stream came, after so many tokens of input: what there is to learn of the load. */
+  firstTokenCame(inputTokens: number, startedMs: number, nowMs: number): void {
+    if (this.#firstTokenLimit === undefined) return
+    const { concurrencyMax, noLoadFirstToken } = this.endpoint
+    if (noLoadFirstToken === undefined) return
+    this.#firstTokenLimit.answered(nowMs - startedMs, noLoadFirstToken, inputTokens, this.inFlight, concurrencyMax)
+  }
+
+  /** The vendor found it too much at once. Its try is no longer in flight. */
+  overloaded(startedMs: number, nowMs: number): void {
+    this.#refusalLimit.refused(this.#concurrencyMax, this.inFlight + 1, startedMs, nowMs)
+    this.#limitChanged()
+  }
+
   /** The vendor says it is too much. Not the endpoint's fault, but neither a sign of speed. */
   held(forMs: number, nowMs: number): void {
     this.heldUntilMs = Math.max(this.heldUntilMs, nowMs + forMs)
@@ -264,6 +300,7 @@ export class EndpointState {
       health: this.health(nowMs),
       inFlight: this.inFlight,
       concurrencyMax: this.endpoint.concurrencyMax,
+      concurrencyLearned: this.limit(nowMs),
       firstTokenMs: this.firstTokenMs(nowMs),
       ejectedForMs: this.#ejected ? Math.max(0, this.#ejectedUntilMs - nowMs) : 0,
     }
@@ -286,7 +323,15 @@ export class EndpointState {
     this.#ejected = false
     this.#cutsInRow = 0
     this.#slowStartFromMs = nowMs
+    this.#limitChanged()
     return true
+  }
+
+  #limitChanged(): void {
+    this.#limitedUntilMs =
+      this.#firstTokenLimit === undefined
+        ? Math.max(this.#slowStartFromMs + slowStartMs, this.#refusalLimit.allFromMs(this.#concurrencyMax))
+        : Number.POSITIVE_INFINITY
   }
 
   #decayed(nowMs: number): number {

@@ -8,6 +8,12 @@ export interface TokenPrices {
   readonly output: number
 }
 
+/** How long a place takes to its first token when it has nothing else to do, ms. */
+export interface NoLoadFirstToken {
+  readonly baseMs: number
+  readonly msPerInputToken: number
+}
+
 /**
  * One place where one model can be asked for. Immutable: a change of country, vendor or model is another endpoint.
  * `index` is its bit in every `Eligibility` of the same generation of endpoints.
@@ -21,6 +27,8 @@ export interface Endpoint extends QuotaSetting {
   readonly country: string
   /** Requests in flight at once, at the most. */
   readonly concurrencyMax: number
+  /** Where given, the number in flight is also learned from its first tokens, never above `concurrencyMax`. */
+  readonly noLoadFirstToken?: NoLoadFirstToken
   /** Absent where no price is known. */
   readonly prices?: TokenPrices
 }

@@ -23,9 +23,12 @@ export function teach(
       return false
     case 'rate-limited':
       state.held(failure.retryAfterMs ?? holdMsDefault, nowMs)
+      // Where its limits are known, it is they that are used up; an opaque vendor may mean the number at once.
+      if (state.quota?.isKnown !== true && failure.quota === undefined) state.overloaded(startedMs, nowMs)
       return false
     case 'overloaded':
       if (failure.retryAfterMs !== undefined) state.held(failure.retryAfterMs, nowMs)
+      state.overloaded(startedMs, nowMs)
       return state.failed(startedMs, answering, nowMs)
     case 'unreachable':
     case 'reset':

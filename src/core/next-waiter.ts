@@ -22,6 +22,7 @@ export function nextWaiter(
 ): OpenRequest | undefined {
   const { fleet, queue, retries } = model
   if (queue.length === 0 || !state.isFree(nowMs) || !fleet.isPresent(state)) return undefined
+  if (state.inFlight >= state.limit(nowMs)) return undefined
   const isGood = model.isGood(state)
   if (!isGood && !state.isTrialDue(true, nowMs)) return undefined
   const canRetry = retries.canRetry(nowMs)
@@ -54,7 +55,10 @@ export function retryingWaiters({ fleet, queue }: Model, nowMs: number): Generat
   return queue.inOrder(nowMs, (eligible, retrying) => retrying && fleet.fits(eligible))
 }
 
-/** At the end of its wait any place with a free slot will do, beyond a slow start, a list's order, an ejection's time. */
+/**
+ * At the end of its wait any place with a free slot will do, beyond a slow start, what is learned of its limit, a list's
+ * order, an ejection's time.
+ */
 export function mayTakeAnyway(model: Model, request: OpenRequest, state: EndpointState, nowMs: number): boolean {
   if (!state.isFree(nowMs) || request.failedAt.includes(state) || !model.hasLeave(request, nowMs)) return false
   if (!hasTokens(model, request, state, nowMs)) return false

@@ -57,6 +57,10 @@ export class QuotaMirror {
     this.#setting = setting
   }
 
+  get isKnown(): boolean {
+    return this.#tokens !== undefined || this.#requests !== undefined
+  }
+
   /** Would the vendor take a request of so many tokens at this moment, if it is sent nothing until then? */
   fits(tokens: number, atMs: number): boolean {
     if (this.#tokens !== undefined && !this.#tokens.fits(tokens, atMs)) return false

@@ -398,6 +398,7 @@ export class Scheduler {
     running.answering = true
     const { state, model, startedMs, charged } = running
     if (quota !== undefined) state.quotaSaid(quota, charged, this.#nowMs)
+    state.firstTokenCame(running.facts.tokens.input, startedMs, this.#nowMs)
     if (!state.answered(startedMs, this.#nowMs)) return
     this.#healthChanged(state)
     this.#serveAll(model)

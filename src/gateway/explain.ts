@@ -23,6 +23,8 @@ export interface ExplainedEndpoint {
   readonly expected_first_token_ms: number | null
   readonly in_flight: number | null
   readonly concurrency_max: number
+  /** Of them, how many may be in flight as far as is learned from the vendor's refusals and first tokens. */
+  readonly concurrency_learned: number | null
   readonly score: number | null
 }
 
@@ -64,6 +66,7 @@ export function explain(
       expected_first_token_ms: candidate.firstTokenMs,
       in_flight: candidate.inFlight,
       concurrency_max: candidate.concurrencyMax,
+      concurrency_learned: candidate.concurrencyLearned,
       score: candidate.score ?? null,
     })
   }
@@ -80,6 +83,7 @@ export function explain(
       expected_first_token_ms: null,
       in_flight: null,
       concurrency_max: endpoint.concurrencyMax,
+      concurrency_learned: null,
       score: null,
     })
   }

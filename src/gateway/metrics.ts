@@ -158,6 +158,11 @@ export class Metrics implements Observer {
         ({ concurrencyMax }) => concurrencyMax,
       ),
       perEndpoint(
+        'spillway_endpoint_slots_learned',
+        'Of them, those that may be used as far as its refusals and first tokens tell.',
+        ({ concurrencyLearned }) => concurrencyLearned,
+      ),
+      perEndpoint(
         'spillway_endpoint_first_token_seconds',
         'Expected time to the first token.',
         ({ firstTokenMs }) => firstTokenMs / 1_000,

@@ -170,7 +170,9 @@ export class Books {
     if (failure.kind === 'rate-limited') {
       place.hold(failure.retryAfterMs ?? 1_000, this.nowMs)
       place.refused(boundOf(seen), failure.retryAfterMs ?? 1_000, this.nowMs)
+      if (!place.hasQuota) place.overloaded(startedMs, this.nowMs)
     }
+    if (failure.kind === 'overloaded' && failure.stale !== true) place.overloaded(startedMs, this.nowMs)
     if (failure.kind === 'withdrawn' || failure.kind === 'unreachable') place.takeBack(boundOf(seen), this.nowMs)
     if (failure.kind === 'overloaded') place.hold(failure.retryAfterMs ?? 0, this.nowMs)
     const saysNothing = ['rate-limited', 'withdrawn', 'missing-model'].includes(failure.kind) || failure.stale === true
@@ -287,10 +289,12 @@ export class Books {
     return { firsts, retries }
   }
 
-  mayHave(seen: Seen, place: Place): boolean {
+  /** `anyway`: also beyond what is learned of its limit. */
+  mayHave(seen: Seen, place: Place, anyway = false): boolean {
     if (seen.running !== undefined || seen.allowed?.has(place.endpoint.id) !== true || seen.failedAt.has(place))
       return false
     if (!place.isFree(this.nowMs) || this.nowMs > this.waitEndMs(seen)) return false
+    if (!anyway && place.inFlight >= place.limit(this.nowMs)) return false
     if (place.missing(boundOf(seen), this.nowMs) > 0 || this.#isKept(seen, place)) return false
     return !this.isTooEarly(seen, place, true)
   }

@@ -14,6 +14,8 @@ export class Place {
   failuresInRow = 0
   cutsInRow = 0
   #ejections = 0
+  #cutTo = Number.POSITIVE_INFINITY
+  #cutAtMs = Number.NEGATIVE_INFINITY
   #tokens: Level | undefined
   #requests: Level | undefined
 
@@ -26,6 +28,24 @@ export class Place {
     this.endpoint = endpoint
     this.#tokens = under(this.#tokens, endpoint.tokensPerMinute, nowMs)
     this.#requests = under(this.#requests, endpoint.requestsPerMinute, nowMs)
+  }
+
+  // ---- what its refusals for too much at once leave of its slots -------------------------------------------------
+
+  limit(nowMs: number): number {
+    const { concurrencyMax } = this.endpoint
+    const grown = this.#cutTo + (0.02 * concurrencyMax * (nowMs - this.#cutAtMs)) / 1_000
+    return Math.floor(Number.isFinite(this.#cutTo) ? Math.min(concurrencyMax, grown) : concurrencyMax)
+  }
+
+  /** 0.7 of what was in flight, one at the least; what was sent before the last time says nothing new. */
+  overloaded(startedMs: number, nowMs: number): void {
+    if (startedMs < this.#cutAtMs) return
+    const { concurrencyMax } = this.endpoint
+    const grown = this.#cutTo + (0.02 * concurrencyMax * (nowMs - this.#cutAtMs)) / 1_000
+    const before = Number.isFinite(this.#cutTo) ? Math.min(concurrencyMax, grown) : concurrencyMax
+    this.#cutTo = Math.max(1, 0.7 * Math.min(before, this.inFlight + 1))
+    this.#cutAtMs = nowMs
   }
 
   // ---- the vendor's limits a minute: charged with the upper bound, settled on the truth -------------------------

@@ -83,6 +83,10 @@ export class Witness {
     check(place.inFlight < place.endpoint.concurrencyMax, 'in-flight never passes the limit')
     // A rounding error is not a token.
     check(place.missing(boundOf(seen), nowMs) < 1e-6, "a vendor's quota is not asked for more than it has")
+    check(
+      this.#full || books.isLastCall(seen) || !place.isOpen || place.inFlight < place.limit(nowMs),
+      'what is learned of a limit is kept to',
+    )
     check(nowMs <= seen.facts.deadlineMs, 'nothing is dispatched past its deadline')
     check(nowMs <= books.waitEndMs(seen), 'no request waits for longer than it may')
     check(nowMs >= place.heldUntilMs, 'a vendor that asked to be left alone is left alone')
@@ -111,7 +115,7 @@ export class Witness {
     if (seen.tries >= this.#policy.attemptsMax || seen.timeouts > 1) return
     for (const place of this.#books.current.values())
       check(
-        !place.isOpen || !this.#books.mayHave(seen, place) || !this.#books.surelyHasLeave(seen),
+        !place.isOpen || !this.#books.mayHave(seen, place, true) || !this.#books.surelyHasLeave(seen),
         `no request fails while an eligible endpoint has a free slot: ${id} and ${place.endpoint.id}`,
       )
   }
