@@ -1,27 +1,27 @@
 // Fits src/simulator/latency-table.json on measured times, and says how well it fits.
 //
-//   node scripts/fit-latency.ts [--check]
+//   node scripts/fit-latency.ts [--check] [--kept-out]
 //
 // For each (accelerator, model, precision, GPUs, engine) with enough points, the straight-line form of
-// src/simulator/latency.ts is fitted to the times to the first and to each further token. Then whole (accelerator,
-// model) groups are kept out of a fit over all groups, which has to tell their times from what it knows of the
-// accelerator at other models and of the model at other accelerators: five times, a fifth of the groups each, chosen by
-// hash, so that every group has its turn. `--check` writes nothing and fails where
-// the table is not what the fit gives.
+// src/simulator/latency.ts is fitted to the times to the first and to each further token. `--check` writes nothing and
+// fails where the table is not what the fit gives. `--kept-out` tells how far the times of kinds that nobody measured can
+// be told from the others (some two minutes): see fit-latency/kept-out.ts.
 import { readFileSync, writeFileSync } from 'node:fs'
 import path from 'node:path'
 import { gunzipSync } from 'node:zlib'
-import { hashText } from '../src/core/rendezvous.ts'
-import { crossGroupModel } from './fit-latency/cross-group.ts'
+import { keptOut } from './fit-latency/kept-out.ts'
+import { middle, percent } from './fit-latency/middle.ts'
 import { nonNegativeFit } from './fit-latency/non-negative-fit.ts'
-import { type Point, readPoints } from './fit-latency/points.ts'
+import { readPoints, settingOf } from './fit-latency/points.ts'
 
 const measured = path.join(import.meta.dirname, '../examples/inference-performance/measured.csv.gz')
 const target = path.join(import.meta.dirname, '../src/simulator/latency-table.json')
 const pointsMin = 8
-const turns = 5
 
-const points = readPoints(gunzipSync(readFileSync(measured)).toString('utf8'))
+const all = readPoints(gunzipSync(readFileSync(measured)).toString('utf8'))
+// Of a setting that was measured again, the newest is what one would get now.
+const newest = new Map(all.toReversed().map((point) => [settingOf(point), point]))
+const points = [...newest.values()]
 const byReplica = Map.groupBy(points, ({ accelerator, weights, precision, gpus, engine }) =>
   JSON.stringify([accelerator, weights, precision, gpus, engine]),
 )
@@ -58,11 +58,7 @@ function keyOf({ accelerator, weights, gpus }: { accelerator: string; weights: s
   return `${accelerator} ${weights} ${String(gpus).padStart(3, '0')}`
 }
 
-const percent = (share: number) => `${(share * 100).toFixed(1)}%`
 const out = (line: string) => process.stdout.write(`${line}\n`)
-const middle = (values: readonly number[]) =>
-  values.toSorted((a, b) => a - b)[Math.floor(values.length / 2)] ?? Number.NaN
-
 out(
   `${points.length} points in ${rows.length} kinds of replica; median relative error of the fit, first and each further token:`,
 )
@@ -73,32 +69,7 @@ for (const row of rows)
 out(
   `median over the kinds: ${percent(middle(rows.map((row) => row.medianError.first)))} and ${percent(middle(rows.map((row) => row.medianError.each)))}`,
 )
-
-const groupOf = ({ accelerator, weights }: Point) => `${accelerator} ${weights}`
-const turnOf = (group: string) => (hashText(group) >>> 0) % turns
-const groups = [...Map.groupBy(points, groupOf)].filter(([, members]) => members.length >= pointsMin).sort()
-out('\nkept out, each group once; median relative error of what the other groups tell about it:')
-const errors: { first: number[]; each: number[] } = { first: [], each: [] }
-for (let turn = 0; turn < turns; turn++) {
-  const known = points.filter((point) => turnOf(groupOf(point)) !== turn)
-  const firstOf = crossGroupModel(known, ({ firstTokenMs }) => firstTokenMs)
-  const eachOf = crossGroupModel(known, ({ eachTokenMs }) => eachTokenMs)
-  for (const [group, members] of groups.filter(([name]) => turnOf(name) === turn)) {
-    const first = middle(members.map((point) => Math.abs(firstOf(point) / point.firstTokenMs - 1)))
-    const each = middle(members.map((point) => Math.abs(eachOf(point) / point.eachTokenMs - 1)))
-    errors.first.push(first)
-    errors.each.push(each)
-    const isKnown = (of: (point: Point) => string) => known.some((point) => of(point) === of(members[0] as Point))
-    const notes = [
-      ...(isKnown(({ accelerator }) => accelerator) ? [] : ['accelerator in no other group']),
-      ...(isKnown(({ weights }) => weights) ? [] : ['model in no other group']),
-    ]
-    out(
-      `  ${group.padEnd(40)} ${String(members.length).padStart(4)} points  ${percent(first).padStart(6)}  ${percent(each).padStart(6)}  ${notes.join(', ')}`.trimEnd(),
-    )
-  }
-}
-out(`median over the groups: ${percent(middle(errors.first))} and ${percent(middle(errors.each))}`)
+if (process.argv.includes('--kept-out')) for (const line of keptOut(all, pointsMin)) out(line)
 
 const table = `[\n${rows.map((row) => `  ${JSON.stringify(row)}`).join(',\n')}\n]\n`
 if (!process.argv.includes('--check')) writeFileSync(target, table)

@@ -1,116 +1,105 @@
+import { covariance, type Kinship, type Reach } from './kinship.ts'
+import { nonNegativeFit } from './non-negative-fit.ts'
+import { eachTokenParts, firstTokenParts } from './physics.ts'
 import type { Point } from './points.ts'
 
-const penalty = 1
-const rounds = 4
+/** How one of the two times is predicted. */
+interface Recipe {
+  readonly value: (point: Point) => number
+  readonly parts: (point: Point) => number[]
+  readonly kinships: readonly Kinship[]
+  readonly reach: Reach
+}
 
 /**
- * Predicts a time for any replica from all measured ones: in logarithms, a sum of what is due to the accelerator, the
- * model, the precision, the engine and pairs of them, each with its own slopes in concurrency, input and GPUs. Least
- * absolute deviation, slopes held back by a penalty.
+ * The kinships and reaches were searched for by keeping out whole groups of those of turns 2 to 4 (see
+ * ../fit-latency.ts), without those of turns 0 and 1.
  */
-export function crossGroupModel(points: readonly Point[], value: (point: Point) => number): (point: Point) => number {
-  const index = new Map<string, number>()
-  const rows = points.map((point) =>
-    featuresOf(point).map(([name, size]): [number, number] => {
-      if (!index.has(name)) index.set(name, index.size)
-      return [index.get(name) as number, size]
-    }),
+const recipes = {
+  first: {
+    value: ({ firstTokenMs }) => firstTokenMs,
+    parts: firstTokenParts,
+    reach: { concurrency: 2.5, input: 2, output: 2, gpus: 2, splitByRequest: 1.4, splitByExpert: 2 },
+    kinships: [
+      { of: [], curve: 0.21 },
+      { of: ['model'], level: 0.21, curve: 0.3 },
+      { of: ['family'], level: 0.3 },
+      { of: ['engine'], level: 0.6, curve: 0.3 },
+      { of: ['model', 'precision'], level: 0.4, curve: 0.45 },
+      { of: ['generation', 'precision'], level: 0.15, curve: 0.15 },
+      { of: ['accelerator', 'engine'], level: 0.22 },
+      { of: ['generation', 'engine'], level: 0.34 },
+      { of: ['family', 'engine'], level: 0.3 },
+      { of: ['family', 'generation'], curve: 0.3 },
+      { of: ['engine', 'precision'], curve: 0.3 },
+    ],
+  },
+  each: {
+    value: ({ eachTokenMs }) => eachTokenMs,
+    parts: eachTokenParts,
+    reach: { concurrency: 2.5, input: 1, output: 2, gpus: 2.8, splitByRequest: 2.8, splitByExpert: 0.25 },
+    kinships: [
+      { of: [], curve: 0.3 },
+      { of: ['accelerator'], level: 0.1 },
+      { of: ['generation'], curve: 0.14 },
+      { of: ['model'], curve: 0.15 },
+      { of: ['family'], level: 0.15 },
+      { of: ['engine'], level: 0.3 },
+      { of: ['model', 'precision'], level: 0.1 },
+      { of: ['generation', 'precision'], level: 0.1, curve: 0.45 },
+      { of: ['engine', 'version'], level: 0.1 },
+      { of: ['model', 'engine', 'version'], level: 0.15 },
+    ],
+  },
+} satisfies Record<string, Recipe>
+
+/** What two measurements of the same differ by, in logarithms. */
+const noise = 0.1
+
+/**
+ * Predicts a time for replicas from measured ones: a sum of physical parts, the same for all, times what a Gaussian
+ * process makes of how far its kin are off (kriging; Rasmussen and Williams, Gaussian Processes for Machine Learning,
+ * 2006, algorithm 2.1). Measurements far off all others count less the second time. Ms, in the order of `asked`.
+ */
+export function predictTimes(which: keyof typeof recipes, known: readonly Point[], asked: readonly Point[]): number[] {
+  const { value, parts, kinships, reach }: Recipe = recipes[which]
+  const { coefficients } = nonNegativeFit(known.map(parts), known.map(value))
+  const physical = (point: Point) => parts(point).reduce((sum, part, i) => sum + part * (coefficients[i] as number), 0)
+  const off = Float64Array.from(known, (point) => Math.log(value(point) / physical(point)))
+  const between = covariance(kinships, reach, [...known, ...asked])
+  const rows = known.map((_, a) => Float64Array.from({ length: a + 1 }, (_, b) => between(a, b)))
+  let variances = known.map(() => noise ** 2)
+  let solution = solve(rows, variances, off)
+  variances = variances.map(
+    (variance, i) => variance * Math.max(1, Math.abs((solution[i] as number) * variance) / noise),
   )
-  const slopes = [...index.keys()].map((name) => name.includes('~'))
-  const targets = points.map((point) => Math.log(value(point)))
-  let weights = points.map(() => 1)
-  let solution = new Float64Array(index.size)
-  for (let round = 0; round < rounds; round++) {
-    solution = solve(rows, targets, weights, slopes)
-    weights = rows.map((row, i) => 0.1 / Math.max(0.05, Math.abs(sum(row, solution) - (targets[i] as number))))
-  }
-  return (point) =>
-    Math.exp(
-      featuresOf(point).reduce((total, [name, size]) => {
-        const at = index.get(name)
-        return at === undefined ? total : total + size * (solution[at] as number)
-      }, 0),
-    )
-}
-
-function featuresOf(point: Point): [name: string, size: number][] {
-  const { accelerator, weights, precision, engine } = point
-  const concurrency = Math.log(point.concurrency)
-  const input = Math.log(point.input / 1_024)
-  const output = Math.log(point.output / 1_024)
-  const gpus = Math.log(point.gpus)
-  const split = Math.log(point.dataParallel)
-  const features: [string, number][] = [
-    ['one', 1],
-    ['concurrency', concurrency],
-    ['concurrency²', concurrency ** 2],
-    ['input', input],
-    ['input²', input ** 2],
-    ['output', output],
-    ['gpus', gpus],
-    ['gpus²', gpus ** 2],
-    ['split', split],
-    ['concurrency·gpus', concurrency * gpus],
-    ['concurrency·input', concurrency * input],
-    ['concurrency·split', concurrency * split],
-    ['gpus·input', gpus * input],
-  ]
-  for (const kind of [accelerator, weights, precision, engine])
-    features.push([kind, 1], [`${kind}~c`, concurrency], [`${kind}~i`, input], [`${kind}~g`, gpus])
-  const pairs = [
-    `${weights}+${precision}`,
-    `${accelerator}+${engine}`,
-    `${weights}+${engine}`,
-    `${accelerator}+${precision}`,
-  ]
-  for (const pair of pairs) features.push([`${pair}~`, 1])
-  features.push([`${weights}+${engine}~c`, concurrency])
-  return features
-}
-
-function sum(row: readonly (readonly [number, number])[], solution: Float64Array): number {
-  return row.reduce((total, [at, size]) => total + size * (solution[at] as number), 0)
-}
-
-/** Ridge regression by Cholesky's factors. */
-function solve(
-  rows: readonly (readonly (readonly [number, number])[])[],
-  targets: readonly number[],
-  weights: readonly number[],
-  slopes: readonly boolean[],
-): Float64Array<ArrayBuffer> {
-  const width = slopes.length
-  const matrix = Array.from({ length: width }, () => new Float64Array(width))
-  const solution = new Float64Array(width)
-  const at = (row: number, column: number) => matrix[row]?.[column] as number
-  rows.forEach((row, i) => {
-    const weight = weights[i] as number
-    for (const [a, aSize] of row) {
-      solution[a] = (solution[a] as number) + weight * aSize * (targets[i] as number)
-      const line = matrix[a] as Float64Array
-      for (const [b, bSize] of row) line[b] = (line[b] as number) + weight * aSize * bSize
-    }
+  solution = solve(rows, variances, off)
+  return asked.map((point, at) => {
+    const log = known.reduce((sum, _, i) => sum + between(known.length + at, i) * (solution[i] as number), 0)
+    return physical(point) * Math.exp(log)
   })
-  for (let i = 0; i < width; i++) (matrix[i] as Float64Array)[i] = at(i, i) + (slopes[i] ? penalty : 1e-6)
-  for (let column = 0; column < width; column++) {
-    for (let before = 0; before < column; before++) {
-      const factor = at(column, before)
-      if (factor === 0) continue
-      for (let row = column; row < width; row++)
-        (matrix[row] as Float64Array)[column] = at(row, column) - at(row, before) * factor
+}
+
+/** Solves for a symmetric matrix, given by its lower half and what is added to its diagonal, by Cholesky's factors. */
+function solve(half: readonly Float64Array[], diagonal: readonly number[], right: Float64Array): Float64Array {
+  const factor = half.map((row) => row.slice())
+  const solution = right.slice()
+  factor.forEach((row, a) => {
+    row[a] = (row[a] as number) + (diagonal[a] as number)
+    for (let b = 0; b <= a; b++) {
+      const other = factor[b] as Float64Array
+      let sum = row[b] as number
+      for (let k = 0; k < b; k++) sum -= (row[k] as number) * (other[k] as number)
+      row[b] = a === b ? Math.sqrt(sum) : sum / (other[b] as number)
     }
-    const root = Math.sqrt(at(column, column))
-    for (let row = column; row < width; row++) (matrix[row] as Float64Array)[column] = at(row, column) / root
-  }
-  for (let row = 0; row < width; row++) {
-    for (let before = 0; before < row; before++)
-      solution[row] = (solution[row] as number) - at(row, before) * (solution[before] as number)
-    solution[row] = (solution[row] as number) / at(row, row)
-  }
-  for (let row = width - 1; row >= 0; row--) {
-    for (let after = row + 1; after < width; after++)
-      solution[row] = (solution[row] as number) - at(after, row) * (solution[after] as number)
-    solution[row] = (solution[row] as number) / at(row, row)
+    let left = solution[a] as number
+    for (let k = 0; k < a; k++) left -= (row[k] as number) * (solution[k] as number)
+    solution[a] = left / (row[a] as number)
+  })
+  for (let a = factor.length - 1; a >= 0; a--) {
+    const row = factor[a] as Float64Array
+    solution[a] = (solution[a] as number) / (row[a] as number)
+    for (let k = 0; k < a; k++) solution[k] = (solution[k] as number) - (row[k] as number) * (solution[a] as number)
   }
   return solution
 }
