@@ -41,6 +41,18 @@ test('in no ten seconds are there more retries than a fifth of the first tries a
   expect(made.filter(({ retry }) => retry).length).toBeGreaterThan(50)
 })
 
+test('with much traffic no second has more retries than a fifth of its own first tries', () => {
+  const budget = new RetryBudget()
+  for (let second = 0; second < 10; second++) {
+    for (let n = 0; n < 40; n++) budget.made('first', second * 1_000)
+  }
+  // Eighty would be a fifth of ten seconds.
+  expect(spend(budget, 9_500)).toBe(8)
+  expect(spend(budget, 10_000)).toBe(0)
+  for (let n = 0; n < 5; n++) budget.made('first', 10_200)
+  expect(spend(budget, 10_300)).toBe(1)
+})
+
 test('a try that was not made is not counted, neither as one kind nor as the other', () => {
   const budget = new RetryBudget()
   spend(budget, 0)

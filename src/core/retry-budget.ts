@@ -15,7 +15,12 @@ export class RetryBudget {
   readonly #retries = new RecentCount(windowBuckets + 1)
 
   canRetry(nowMs: number): boolean {
-    return this.#retries.sum(nowMs) + 1 <= share * this.#firsts.sum(nowMs) + spare
+    const allowed = share * this.#firsts.sum(nowMs)
+    if (this.#retries.sum(nowMs) + 1 > allowed + spare) return false
+    // Ten seconds' retries all at once are a storm too. With so little traffic that the free ones are more than a fifth
+    // of a second's first tries, they are the bound.
+    if (allowed < windowBuckets * spare) return true
+    return this.#retries.latest(nowMs) + 1 <= share * this.#firsts.latest(nowMs)
   }
 
   made(kind: TryKind, nowMs: number): void {
@@ -47,6 +52,12 @@ class RecentCount {
   sum(nowMs: number): number {
     this.#roll(nowMs)
     return this.#sum
+  }
+
+  /** Of the running second alone. */
+  latest(nowMs: number): number {
+    this.#roll(nowMs)
+    return this.#buckets[this.#bucketOf(this.#second)] as number
   }
 
   /** Counts for the moment `atMs`, which may have fallen out already. */

@@ -43,6 +43,8 @@ export interface Expected {
 const budgetWindowMs = 10_000
 /** The scheduler counts its budget by the second: within these bounds it may be stricter than the rule. */
 const budgetSlackMs = 1_000
+/** With more retries than these allowed in ten seconds, the three free ones in each are less than a second's own fifth. */
+const busyRetries = 30
 const lastCallMs = 50
 
 /** What the witness knows: who is open, where it has been, what has become of each place. By the rules, not by the code. */
@@ -274,7 +276,24 @@ export class Books {
       budgetWindowMs - budgetSlackMs,
       budgetWindowMs + budgetSlackMs,
     )
-    return retries + 1 <= 0.2 * firsts + 3
+    if (retries + 1 > 0.2 * firsts + 3) return false
+    const { firsts: most } = this.#spent(seen.facts.model, budgetWindowMs, 0)
+    return 0.2 * most < busyRetries || this.#fitsInSecond(seen.facts.model)
+  }
+
+  /** Is there so much traffic that a fifth holds for each second too, and would one retry more be above it? */
+  isStorm(model: string): boolean {
+    const { firsts: least } = this.#spent(model, budgetWindowMs - budgetSlackMs, 0)
+    return 0.2 * least >= busyRetries && !this.#fitsInSecond(model)
+  }
+
+  /** One retry more in this second of the clock. */
+  #fitsInSecond(model: string): boolean {
+    const second = Math.floor(this.nowMs / 1_000)
+    const inSecond = this.#triesOf(model).filter(({ atMs }) => Math.floor(atMs / 1_000) === second)
+    const retries = inSecond.filter(({ kind }) => kind === 'retry').length
+    const firsts = inSecond.length - retries
+    return retries + 1 <= 0.2 * firsts
   }
 
   #spent(model: string, firstsMs: number, retriesMs: number): { firsts: number; retries: number } {

@@ -141,11 +141,15 @@ export class Witness {
 
   // ---- the longer rules -----------------------------------------------------------------------------------------
 
-  /** Retries of a model within any ten seconds: a fifth of its first tries, and three more; in order among those who wait. */
+  /**
+   * Retries of a model within any ten seconds: a fifth of its first tries, and three more; with much traffic a fifth in
+   * each second too; in order among those who wait.
+   */
   #checkLeave(seen: Seen): void {
     const books = this.#books
     const { firsts, retries } = books.spent(seen.facts.model)
     check(retries + 1 <= 0.2 * firsts + 3, `retries stay within their budget: ${retries + 1} for ${firsts}`)
+    check(!books.isStorm(seen.facts.model), 'retries of one second stay within a fifth of its first tries')
     for (const other of books.open.values()) {
       if (other.tries === 0 || other.facts.model !== seen.facts.model || !comesBefore(other, seen)) continue
       for (const place of books.current.values())
