@@ -8,10 +8,10 @@ import type { Offer } from './measure.ts'
 import { valuePerToken } from './scenario.ts'
 
 /**
- * Divides the times of all faults. With `bucketsLater` it is 40 to 60 s: the client gives up 30 s after it first asked,
+ * Divides the times of all faults. With `bucketsLater` it is 30 to 45 s: the client gives up 20 s after it first asked,
  * has its first token 5 s after it asked last, and the mean answer takes 5 s.
  */
-const bucketMs = 20_000
+const bucketMs = 15_000
 
 interface PoolWork {
   readonly capacity: PoolCapacity
