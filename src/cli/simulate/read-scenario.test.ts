@@ -39,7 +39,7 @@ describe('reading a scenario', () => {
       .concat('faults:\n  - { kind: loss, at: 5m, for: 1m, where: { subProcessor: nobody } }\n')
     expect(mistakes(changed)).toEqual([
       'pools.azure-us.model: there is no model chat-larger',
-      'pools.azure-gb.accelerator: gpt-oss-120b was not measured on 3 h200, but on 1, 2, 4, 8, 16',
+      'pools.azure-gb.accelerator: gpt-oss-120b was not measured on 3 h200, but on 1, 2, 4, 8',
       'tenants.enterprise-gb.plan: there is no plan enterprises',
       'faults[0].where.subProcessor: no pool has subProcessor nobody',
     ])
