@@ -53,6 +53,44 @@ describe('interactive routing', () => {
   })
 })
 
+describe('routing by what places have read', () => {
+  const prefix = (...hashes: number[]) => ({ blockTokens: 512, hashes })
+  const ask = (desk: Desk, ...hashes: number[]) => {
+    desk.arrive({ prefix: prefix(...hashes), tokens: { input: 512 * hashes.length, cachedInput: 0, output: 100 } })
+    return desk.attempt
+  }
+
+  test('follows a conversation as it grows, also where the place is a little busier', () => {
+    const desk = new Desk(places())
+    const hashes = Array.from({ length: 20 }, (_, n) => n + 1)
+    const home = ask(desk, ...hashes).endpoint.id
+    for (let turn = 0; turn < 4; turn++) {
+      hashes.push(100 + turn)
+      expect(ask(desk, ...hashes).endpoint.id).toBe(home)
+    }
+  })
+
+  test('reads different prompts at different places, also where all begin alike', () => {
+    const desk = new Desk(places({ concurrencyMax: 100 }))
+    const read = new Map<string, number>()
+    for (let n = 0; n < 90; n++) {
+      const { id } = ask(desk, 1, ...Array.from({ length: 10 }, (_, at) => 100 * (n + 1) + at)).endpoint
+      read.set(id, (read.get(id) ?? 0) + 1)
+    }
+    expect(Math.max(...read.values()) - Math.min(...read.values())).toBeLessThan(6)
+  })
+
+  test('leaves a place that is full, or that failed the request', () => {
+    const desk = new Desk(places({ concurrencyMax: 2 }))
+    const home = ask(desk, 1, 2, 3).endpoint.id
+    const second = ask(desk, 1, 2, 3)
+    expect(second.endpoint.id).toBe(home)
+    expect(ask(desk, 1, 2, 3).endpoint.id).not.toBe(home)
+    desk.fail(second.id, 'server-error')
+    expect(desk.attempt.endpoint.id).not.toBe(home)
+  })
+})
+
 describe('cheapest routing', () => {
   const priced = () =>
     new Desk(

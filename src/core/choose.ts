@@ -1,15 +1,12 @@
+import { Comparison, doubts, hasTokens, mayTryOut } from './comparison.ts'
 import { type Crowd, lookedAtMax } from './crowd.ts'
 import type { EndpointState } from './endpoint-state.ts'
 import type { Model } from './model.ts'
-import { comesBefore, type OpenRequest } from './open-request.ts'
+import type { OpenRequest } from './open-request.ts'
 import { rate, type Weights } from './policies/policy.ts'
+import { readingCost } from './reading.ts'
 import { rendezvousWeight } from './rendezvous.ts'
-import { isEligible } from './request.ts'
-
-/** Of very many places so many are rated: each one more helps less (Mitzenmacher, The power of two choices, 2001). */
-const drawn = 4
-/** For one that has failed: enough to find another vendor, also where its own has two thirds of all. */
-const drawnToRetry = 16
+import { isEligible, type PromptPrefix } from './request.ts'
 
 /** More than all ratings of a place together: what a retry looks for comes before what is fast, idle or cheap. */
 const decisive = 1_000
@@ -20,21 +17,6 @@ export function choose(model: Model, request: OpenRequest, nowMs: number): Endpo
   const chosen =
     policy.kind === 'best' ? best(model, request, policy.weights, nowMs) : firstInOrder(model, request, nowMs)
   return chosen ?? (model.isCornered(request) ? leastBad(model, request, nowMs) : undefined)
-}
-
-/**
- * Does the vendor's quota there, as far as it is known, allow this request now? Not where what there is of tokens is kept
- * for one that waits and comes before it: else those who need few would pass by one who needs many until its time is up.
- */
-export function hasTokens({ fleet }: Model, request: OpenRequest, state: EndpointState, nowMs: number): boolean {
-  const { quota, claimant } = state
-  if (quota === undefined) return true
-  if (!quota.fits(request.tokens, nowMs)) return false
-  if (claimant === undefined || claimant === request || !claimant.waiting) return true
-  // It is served before this one, who asks for it.
-  if (quota.fits(claimant.tokens, nowMs)) return true
-  const { eligible } = claimant
-  return !(comesBefore(claimant, request) && fleet.fits(eligible) && isEligible(eligible, state.endpoint.index))
 }
 
 /** Does the list bid the request wait for another place before this one? */
@@ -50,6 +32,8 @@ export function comesLater(model: Model, request: OpenRequest, state: EndpointSt
 
 function best(model: Model, request: OpenRequest, weights: Weights, nowMs: number): EndpointState | undefined {
   const { fleet, crowd } = model
+  const { prefix } = request.facts
+  if (prefix !== undefined && weights.samePlace > 0) return leastToRead(model, request, prefix, nowMs)
   // By price alone there is one order of all, which a sample does not know.
   if (crowd !== undefined && weights.lowPrice === 0 && request.eligible.indices.length > lookedAtMax)
     return bestOfFew(model, crowd, request, weights, nowMs)
@@ -100,54 +84,38 @@ function bestOfFew(
   weights: Weights,
   nowMs: number,
 ): EndpointState | undefined {
-  const { fleet, random } = model
-  const { eligible, affinityHash, failedAt } = request
-  const { indices } = eligible
-  const due = mayTryOut(model, request, nowMs) ? crowd.due(eligible, nowMs) : undefined
-  if (due !== undefined && hasTokens(model, request, due, nowMs)) return due
-  let best: EndpointState | undefined
-  let bestScore = Number.NEGATIVE_INFINITY
-  const consider = (state: EndpointState, more: number) => {
-    if (state.heldUntilMs > nowMs || state.inFlight >= state.slots(nowMs) || !model.isGood(state)) return
-    if (failedAt.includes(state) || !hasTokens(model, request, state, nowMs)) return
-    const score = rate(state, weights, nowMs) - doubts(state, failedAt) * decisive + more
-    if (score <= bestScore) return
-    best = state
-    bestScore = score
-  }
-  const draws = failedAt.length > 0 ? drawnToRetry : drawn
-  let index = 0
-  for (let draw = 0; draw < draws; draw++) {
-    index = indices[Math.floor(random.next() * indices.length)] as number
-    if (crowd.hasRoom(index)) consider(fleet.at(index), 0)
-  }
+  const { affinityHash, eligible } = request
+  const comparison = new Comparison(model, request, nowMs)
+  const trial = comparison.offerAll((state) => rate(state, weights, nowMs))
+  if (trial !== undefined) return trial
   if (affinityHash !== undefined && weights.samePlace > 0)
-    for (const which of bothHomes) consider(crowd.home(affinityHash, which, eligible), weights.samePlace)
-  if (best !== undefined) return best
-  // Nearly all are full: whoever has room.
-  for (const state of crowd.roomy(eligible, index)) {
-    consider(state, 0)
-    if (best !== undefined) return best
-  }
-  return undefined
+    for (const which of bothHomes)
+      comparison.offer(
+        crowd.home(affinityHash, which, eligible),
+        (home) => rate(home, weights, nowMs) + weights.samePlace,
+      )
+  return comparison.best
 }
 
 const bothHomes = [0, 1] as const
 
-/**
- * What speaks against a place for a request that has failed elsewhere: the place is ejected (and only in use because
- * most are), or its vendor is one that failed the request. Vendors fail as a whole more often than two at once.
- */
-function doubts(state: EndpointState, failedAt: readonly EndpointState[]): number {
-  if (failedAt.length === 0) return 0
-  const doubts = state.isOpen ? 0 : 2
-  const isFailedVendor = failedAt.some(({ endpoint }) => endpoint.subProcessor === state.endpoint.subProcessor)
-  return isFailedVendor ? doubts + 1 : doubts
-}
-
-/** A request that has failed before, or could not be tried elsewhere if it did, is not the one to try a place out. */
-function mayTryOut({ retries }: Model, request: OpenRequest, nowMs: number): boolean {
-  return request.tries === 0 && retries.canRetry(nowMs)
+/** Where reading the prompt costs least, with what each place has likely in its cache of it. */
+function leastToRead(
+  model: Model,
+  request: OpenRequest,
+  prefix: PromptPrefix,
+  nowMs: number,
+): EndpointState | undefined {
+  const { input } = request.facts.tokens
+  const comparison = new Comparison(model, request, nowMs)
+  const cost = (state: EndpointState, known: number) =>
+    readingCost(state, model.reading, model.states.length, Math.max(0, input - known), nowMs)
+  const trial = comparison.offerAll((state) => -cost(state, 0))
+  if (trial !== undefined) return trial
+  for (const { state, tokens } of model.prefixes.warmest(prefix))
+    if (model.fleet.isPresent(state) && isEligible(request.eligible, state.endpoint.index))
+      comparison.offer(state, (warm) => -cost(warm, tokens))
+  return comparison.best
 }
 
 function firstInOrder(model: Model, request: OpenRequest, nowMs: number): EndpointState | undefined {

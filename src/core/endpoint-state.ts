@@ -4,6 +4,7 @@ import type { EndpointHealth } from './events.ts'
 import type { EndpointId } from './ids.ts'
 import type { OpenRequest } from './open-request.ts'
 import { type Charged, QuotaMirror, type QuotaWord } from './quota.ts'
+import { Reading } from './reading.ts'
 import { hashText } from './rendezvous.ts'
 
 /** Linkerd's decay of its peak EWMA: half a minute after a bad moment little of it is left. */
@@ -50,6 +51,7 @@ export interface EndpointSnapshot {
 export class EndpointState {
   endpoint: Endpoint
   readonly hash: number
+  readonly reading = new Reading()
   inFlight = 0
   /** Tries in flight that find out whether it is good again. */
   trials = 0

@@ -15,6 +15,7 @@ export class Fleet {
   #byIndex: readonly EndpointState[] = []
   #byId: ReadonlyMap<EndpointId, EndpointState> = new Map()
   #version = 0
+  #hasCrowds = false
 
   /** `random` tells equals apart. */
   constructor(random: Random) {
@@ -28,6 +29,11 @@ export class Fleet {
   /** The endpoint that an index of a word of this version means. */
   at(index: number): EndpointState {
     return this.#byIndex[index] as EndpointState
+  }
+
+  /** Does a model have very many endpoints? */
+  get hasCrowds(): boolean {
+    return this.#hasCrowds
   }
 
   get models(): Iterable<Model> {
@@ -84,6 +90,7 @@ export class Fleet {
       const states = preset === undefined ? [] : this.#byIndex.filter(({ endpoint }) => endpoint.model === name)
       model.setEndpoints(states, preset ?? 'interactive', nowMs)
     }
+    this.#hasCrowds = [...this.#models.values()].some(({ crowd }) => crowd !== undefined)
   }
 }
 

@@ -5,7 +5,9 @@ import type { Fleet } from './fleet.ts'
 import type { OpenRequest } from './open-request.ts'
 import type { RoutingPolicy } from './policies/policy.ts'
 import { presets } from './policies/presets.ts'
+import { PrefixIndex } from './prefix-index.ts'
 import type { Random } from './random.ts'
+import { Reading } from './reading.ts'
 import type { Eligibility } from './request.ts'
 import { RetryBudget } from './retry-budget.ts'
 import { WaitQueue } from './wait-queue.ts'
@@ -21,6 +23,8 @@ export class Model {
   readonly random: Random
   readonly queue = new WaitQueue<OpenRequest>()
   readonly retries = new RetryBudget()
+  readonly prefixes = new PrefixIndex()
+  readonly reading = new Reading()
   #states: readonly EndpointState[] = []
   #policy: RoutingPolicy = presets.interactive
   #crowd: Crowd | undefined

@@ -1,4 +1,5 @@
-import { comesLater, hasTokens } from './choose.ts'
+import { comesLater } from './choose.ts'
+import { hasTokens } from './comparison.ts'
 import type { EndpointState } from './endpoint-state.ts'
 import type { Model } from './model.ts'
 import type { OpenRequest } from './open-request.ts'

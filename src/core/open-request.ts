@@ -45,6 +45,9 @@ export interface OpenRequest {
   /** Where it runs, or ran last. */
   state: EndpointState | undefined
   startedMs: number
+  /** Where its prompt's prefix is known: tokens that the place had to read, and what else it had to do. */
+  tokensToRead: number
+  inFlightBefore: number
   answering: boolean
   /** It was made to find out whether an endpoint that was thought bad is good again. */
   trial: boolean
@@ -81,6 +84,8 @@ export function openRequest(facts: RequestFacts, model: Model, sequence: number,
     attemptId: 0,
     state: undefined,
     startedMs: nowMs,
+    tokensToRead: 0,
+    inFlightBefore: 0,
     answering: false,
     trial: false,
     charged: undefined,

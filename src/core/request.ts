@@ -33,6 +33,15 @@ export function eligibilityOf(indices: readonly number[], count: number, version
   return { words, indices: Int32Array.from(indices).sort(), version }
 }
 
+/**
+ * How a prompt begins, in blocks of tokens: `hashes[i]` stands for all tokens up to the end of block `i`. Salted by the
+ * host, so that equal beginnings of different tenants are not equal here: no tenant's cache tells of another's.
+ */
+export interface PromptPrefix {
+  readonly blockTokens: number
+  readonly hashes: readonly number[]
+}
+
 /** All that the core may know of a request. Its content never gets here. */
 export interface RequestFacts {
   readonly id: RequestId
@@ -50,4 +59,6 @@ export interface RequestFacts {
   readonly eligible: Eligibility
   /** Requests with equal affinity share a prompt prefix or a conversation. */
   readonly affinity?: string
+  /** Says what of the prompt a place may have in its cache; where it is given, it counts in place of the affinity. */
+  readonly prefix?: PromptPrefix
 }

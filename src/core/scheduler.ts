@@ -1,4 +1,5 @@
-import { choose, hasTokens, leastBad } from './choose.ts'
+import { choose, leastBad } from './choose.ts'
+import { hasTokens } from './comparison.ts'
 import { DeadlineHeap } from './deadline-heap.ts'
 import type { EndpointSnapshot, EndpointState } from './endpoint-state.ts'
 import type { Action, Attempt, SchedulerEvent } from './events.ts'
@@ -14,7 +15,7 @@ import { comesBefore, type OpenRequest, openRequest, type RunningRequest } from 
 import type { QuotaWord } from './quota.ts'
 import type { Random } from './random.ts'
 import { rejectionOf } from './rejection.ts'
-import type { Eligibility, RequestFacts, TokenCount } from './request.ts'
+import type { Eligibility, PromptPrefix, RequestFacts, TokenCount } from './request.ts'
 
 /** Bounds the scheduler keeps. */
 export interface SchedulerPolicy {
@@ -368,10 +369,21 @@ export class Scheduler {
     request.answering = false
     request.trial = !state.isOpen
     request.charged = state.quota?.charge(request.tokens, this.#nowMs)
+    if (request.facts.prefix !== undefined) this.#noteRead(request, request.facts.prefix, state)
     this.#running.set(attempt.id, request as RunningRequest)
     state.started(request.trial, this.#nowMs)
     this.#note(state)
     this.#act({ kind: 'dispatch', attempt })
+  }
+
+  /** What this place reads now it will have in its cache. */
+  #noteRead(request: OpenRequest, prefix: PromptPrefix, state: EndpointState): void {
+    const { prefixes, reading } = request.model
+    request.tokensToRead = Math.max(0, request.facts.tokens.input - prefixes.tokensAt(prefix, state))
+    request.inFlightBefore = state.inFlight
+    prefixes.add(prefix, state)
+    state.reading.began(request.tokensToRead, this.#nowMs)
+    reading.began(request.tokensToRead, this.#nowMs)
   }
 
   #attempt(id: AttemptId, event: string): RunningRequest {
@@ -396,9 +408,13 @@ export class Scheduler {
   #answering(running: RunningRequest, quota: QuotaWord | undefined): void {
     if (running.answering) throw new Error(`attempt-answering twice for attempt ${running.attemptId}`)
     running.answering = true
-    const { state, model, startedMs, charged } = running
+    const { state, model, startedMs, charged, facts, tokensToRead, inFlightBefore } = running
     if (quota !== undefined) state.quotaSaid(quota, charged, this.#nowMs)
     state.firstTokenCame(running.facts.tokens.input, startedMs, this.#nowMs)
+    if (facts.prefix !== undefined) {
+      state.reading.learn(this.#nowMs - startedMs, tokensToRead, inFlightBefore)
+      model.reading.learn(this.#nowMs - startedMs, tokensToRead, inFlightBefore)
+    }
     if (!state.answered(startedMs, this.#nowMs)) return
     this.#healthChanged(state)
     this.#serveAll(model)
@@ -465,7 +481,8 @@ export class Scheduler {
 
   /** Something happened at this place. */
   #note(state: EndpointState): void {
-    if (this.#fleet.isPresent(state)) this.#fleet.model(state.endpoint.model).note(state, this.#nowMs)
+    if (this.#fleet.hasCrowds && this.#fleet.isPresent(state))
+      this.#fleet.model(state.endpoint.model).note(state, this.#nowMs)
   }
 
   #healthChanged(state: EndpointState): void {

@@ -4,7 +4,8 @@ import { errorCodes } from '../core/errors.ts'
 import type { Action, Attempt, Rejection, SchedulerEvent } from '../core/events.ts'
 import type { Failure } from '../core/failure.ts'
 import type { Random } from '../core/random.ts'
-import type { Eligibility, RequestFacts } from '../core/request.ts'
+import { hashText, rendezvousWeight } from '../core/rendezvous.ts'
+import type { Eligibility, PromptPrefix, RequestFacts } from '../core/request.ts'
 import { Scheduler, type SchedulerPolicy } from '../core/scheduler.ts'
 import { type ServiceTerms, type ServiceTier, serviceTermsOf, timesOf } from '../core/service-class.ts'
 import { Agenda } from './agenda.ts'
@@ -16,6 +17,7 @@ import { Fleet } from './fleet.ts'
 import { Invariants, type Violation } from './invariants.ts'
 import type { LatencyModel } from './latency.ts'
 import { roundTripMs } from './network.ts'
+import { blockTokens } from './prefix-cache.ts'
 import { Recorder } from './recorder.ts'
 import { Requests, stage } from './requests.ts'
 import type { Scenario } from './scenario-schema.ts'
@@ -62,6 +64,7 @@ export interface SimulatedTenant {
   readonly plan: string
   readonly country: string
   readonly terms: TenantTerms
+  readonly salt: number
   /** By tier. */
   readonly classes: Readonly<Record<ServiceTier, ServiceTerms>>
   /** The plan's: a first token later than this is not good. */
@@ -287,6 +290,7 @@ class Simulation {
       tokens: { input: arrival.input, cachedInput: 0, output: outputTokensGuess },
       eligible: this.#eligible.get(arrival.model)?.[arrival.tenant] as Eligibility,
       ...(arrival.affinity !== undefined && { affinity: `${tenant.id}/${arrival.affinity}` }),
+      ...(arrival.blocks !== undefined && { prefix: prefixOf(arrival.blocks, tenant) }),
     }
     this.#invariants.arrived(slot, facts)
     this.#tell({ kind: 'request-arrived', request: facts })
@@ -542,6 +546,11 @@ class Simulation {
   }
 }
 
+/** Salted by the tenant, as a host must: no tenant's cache tells of another's. */
+function prefixOf(blocks: readonly number[], { salt }: SimulatedTenant): PromptPrefix {
+  return { blockTokens, hashes: blocks.map((block) => rendezvousWeight(block, salt) | 0) }
+}
+
 function classesOf(name: string, { priority, tiers }: Scenario['plans'][string]): SimulatedTenant['classes'] {
   const terms = (tier: ServiceTier) => {
     const { deadline: deadlineMs, ...spec } = tiers[tier] ?? {}
@@ -557,6 +566,7 @@ export function tenantsOf({ tenants, plans, gateway }: Scenario): SimulatedTenan
     const plan = plans[spec.plan] as Scenario['plans'][string]
     return Array.from({ length: spec.count }, (_, at) => ({
       id: spec.count === 1 ? group : `${group}-${at + 1}`,
+      salt: hashText(`${group}-${at + 1}`),
       group,
       plan: spec.plan,
       country: spec.country,
