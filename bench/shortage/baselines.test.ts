@@ -5,9 +5,8 @@ import { simulate } from '../../src/simulator/simulation.ts'
 import { openHighs } from './highs.ts'
 import { Measure } from './measure.ts'
 import { perfectValue } from './perfect.ts'
-import { baselines, strictName } from './policies.ts'
-import { deciderOf } from './run.ts'
-import { scenarioDir, valuePerToken, vendorLoss } from './scenario.ts'
+import { baselines, deciderOf, strictName } from './policies.ts'
+import { lossTerms, scenarioDir, vendorLoss } from './scenario.ts'
 
 const highs = await openHighs()
 
@@ -29,13 +28,13 @@ const world = worldOf(scenario, scenarioDir)
 function outcomeOf(policy: string) {
   const measure = new Measure(scenario)
   const outcome = simulate(scenario, { ...world, ...deciderOf(policy, scenario), observer: measure })
-  const value = [...measure.plans].reduce((sum, [plan, { good }]) => sum + good * (valuePerToken[plan] as number), 0)
+  const value = measure.value(lossTerms.valuePerToken)
   return { measure, outcome, value }
 }
 
 describe('the baselines', { timeout: 60_000 }, () => {
   const strict = outcomeOf(strictName)
-  const bound = perfectValue(highs, scenario, world, strict.measure.offers)
+  const bound = perfectValue(highs, scenario, world, strict.measure.offers, lossTerms)
 
   test.each(Object.keys(baselines))('%s keeps the law and gets no more than there is', (policy) => {
     const { measure, outcome, value } = outcomeOf(policy)

@@ -1,17 +1,28 @@
 // The shortage control against simpler ones and the best there can be: `npm run bench:shortage`. See bench/README.md.
+import { once } from 'node:events'
 import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { openTerminal } from '../../src/cli/terminal.ts'
 import { baselines, oursName, strictName } from './policies.ts'
-import { intervalText, type PolicySummary, percent, summaryOf, verdictsOf } from './report.ts'
-import type { PolicyRun } from './run.ts'
+import {
+  type DaySummary,
+  daySummaryOf,
+  dayVerdictsOf,
+  intervalText,
+  type PolicySummary,
+  percent,
+  summaryOf,
+  verdictsOf,
+} from './report.ts'
 import { mean } from './statistics.ts'
-import type { Task } from './worker.ts'
+import type { Task, TaskResult } from './worker.ts'
 
 const mappings = [1, 2, 3]
 const seedsDefault = 30
 const seedsQuick = 2
+/** A whole day is long enough for chance to even out. */
+const daySeedsMax = 3
 
 const { values } = parseArgs({
   options: {
@@ -31,15 +42,24 @@ for (const policy of policies)
 const terminal = openTerminal({ ...process, cwd: process.cwd(), json: values.json === true })
 
 const tasks: Task[] = Array.from({ length: seeds }, (_, at) =>
-  mappings.map((mapping) => ({ mapping, seed: at + 1, policies })),
+  mappings.map((mapping): Task => ({ kind: 'loss', mapping, seed: at + 1, policies })),
 ).flat()
-const runs = await allRuns(tasks, Number(values.workers ?? availableParallelism()))
+const dayPolicies = [oursName, strictName]
+for (let seed = 1; seed <= Math.min(seeds, daySeedsMax); seed++)
+  tasks.push({ kind: 'day', seed, policies: dayPolicies })
+const results = await allResults(tasks, Number(values.workers ?? availableParallelism()))
+const runs = results.flatMap((result) => result.runs)
+const days = results.flatMap((result) => result.days)
 const of = (policy: string) => runs.filter((run) => run.policy === policy)
 const summaries = policies.map((policy) => summaryOf(policy, of(policy), of(oursName)))
+const daySummaries = dayPolicies.map((policy) => daySummaryOf(policy, days))
 const [ours, strict] = [oursName, strictName].map((name) => summaries.find(({ policy }) => policy === name))
-const verdicts = verdictsOf(ours as PolicySummary, strict as PolicySummary, summaries)
+const verdicts = [
+  ...verdictsOf(ours as PolicySummary, strict as PolicySummary, summaries),
+  ...dayVerdictsOf(daySummaries[0] as DaySummary),
+]
 terminal.result(
-  { node: process.version, seeds, mappings, summaries, verdicts, runs },
+  { node: process.version, seeds, mappings, summaries, daySummaries, verdicts, runs, days },
   [
     terminal.table(
       [
@@ -63,6 +83,16 @@ terminal.result(
     ),
     `offered load: ${mean(runs.map(({ loads }) => loads[0])).toFixed(2)} × capacity, in the surge ${mean(runs.map(({ loads }) => loads[1])).toFixed(2)}`,
     '',
+    terminal.table(
+      ['a day of 11 times the usual', 'first token of priority, 95%', 'priority served', 'others, of the bound'],
+      daySummaries.map((row) => [
+        row.policy,
+        `${Math.round(row.firstTokenMsP95)} ms`,
+        percent(row.priorityGoodput),
+        percent(row.restOfBound),
+      ]),
+    ),
+    '',
     ...verdicts.map(({ wanted, measured, holds }) => {
       const line = `${holds ? 'holds ' : 'missed'}  ${wanted}: ${measured}`
       return holds ? terminal.good(line) : terminal.bad(line)
@@ -71,28 +101,25 @@ terminal.result(
 )
 if (values.check && verdicts.some(({ holds }) => !holds)) process.exitCode = 1
 
-/** Every task by one of so many workers; the result does not depend on who did what. */
-async function allRuns(todo: readonly Task[], count: number): Promise<PolicyRun[]> {
-  const results: PolicyRun[][] = []
+/** Every task by one of so many workers; the results do not depend on who did what. */
+async function allResults(todo: readonly Task[], count: number): Promise<TaskResult[]> {
+  const done: TaskResult[] = []
   const progress = terminal.progress('runs', todo.length)
   let next = 0
-  let done = 0
+  let finished = 0
   await Promise.all(
     Array.from({ length: Math.min(count, todo.length) }, async () => {
       const worker = new Worker(new URL('./worker.ts', import.meta.url))
       while (next < todo.length) {
         const at = next++
-        results[at] = await new Promise<PolicyRun[]>((resolve, reject) => {
-          worker.once('message', resolve)
-          worker.once('error', reject)
-          worker.postMessage(todo[at])
-        })
-        worker.removeAllListeners('error')
-        progress.update(++done)
+        worker.postMessage(todo[at])
+        const [result] = (await once(worker, 'message')) as [TaskResult]
+        done[at] = result
+        progress.update(++finished)
       }
       await worker.terminate()
     }),
   )
   progress.end()
-  return results.flat()
+  return done
 }

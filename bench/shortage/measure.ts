@@ -58,6 +58,13 @@ export class Measure implements Observer {
     this.#tokensOf(arrival).good += arrival.output
   }
 
+  /** Of all good tokens. */
+  value(valuePerToken: Readonly<Record<string, number>>): number {
+    let value = 0
+    for (const [plan, { good }] of this.plans) value += good * (valuePerToken[plan] ?? 0)
+    return value
+  }
+
   #counts(bornMs: number): boolean {
     return bornMs >= this.#fromMs && bornMs < this.#toMs
   }

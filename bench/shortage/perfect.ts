@@ -5,26 +5,34 @@ import { tenantsOf, type World } from '../../src/simulator/simulation.ts'
 import { type Cell, type PoolCapacity, valueBound } from './bound.ts'
 import { fullReplica, kvTokensOf, workMs } from './capacity.ts'
 import type { Offer } from './measure.ts'
-import { valuePerToken } from './scenario.ts'
 
-/**
- * Divides the times of all faults. With `bucketsLater` it is 30 to 45 s: the client gives up 20 s after it first asked,
- * has its first token 5 s after it asked last, and the mean answer takes 5 s.
- */
-const bucketMs = 15_000
+export interface BoundTerms {
+  /**
+   * Of a bucket of time. Divides the times of all faults, and with `bucketsLater` is as long as a client's chain of
+   * retries and a mean answer.
+   */
+  readonly bucketMs: number
+  /** What a token of an answer is worth, by plan. */
+  readonly valuePerToken: Readonly<Record<string, number>>
+}
 
 interface PoolWork {
-  readonly capacity: PoolCapacity
   workMs(input: number, output: number): number
 }
 
 /** The value that perfect information would have made of these requests. */
-export function perfectValue(highs: Highs, scenario: Scenario, world: World, offers: readonly Offer[]): number {
+export function perfectValue(
+  highs: Highs,
+  scenario: Scenario,
+  world: World,
+  offers: readonly Offer[],
+  terms: BoundTerms,
+): number {
   const pools = poolsOf(scenario, world, offers)
   return valueBound(
     highs,
-    cellsOf(scenario, pools, offers),
-    pools.map(({ capacity }) => capacity),
+    cellsOf(scenario, pools, offers, terms),
+    Object.keys(scenario.pools).map((name) => capacityOf(scenario, name, terms.bucketMs)),
   )
 }
 
@@ -64,15 +72,14 @@ function poolsOf(scenario: Scenario, { latencies }: World, offers: readonly Offe
     const networkMs = spec.roundTrip ?? roundTripMs(scenario.gateway.country, spec.country) ?? 0
     const replica = fullReplica(latency, spec.concurrencyMax, mean, networkMs)
     return {
-      capacity: { workMs: capacityOf(scenario, name) },
       workMs: (input, outputTokens) => workMs(replica, { input, output: outputTokens }, networkMs),
     }
   })
 }
 
-function capacityOf({ duration, pools, faults }: Scenario, name: string): Float64Array {
+function capacityOf({ duration, pools, faults }: Scenario, name: string, bucketMs: number): PoolCapacity {
   const spec = pools[name] as Scenario['pools'][string]
-  return Float64Array.from({ length: Math.ceil(duration / bucketMs) }, (_, bucket) => {
+  const workMs = Float64Array.from({ length: Math.ceil(duration / bucketMs) }, (_, bucket) => {
     const fromMs = bucket * bucketMs
     let upMs = bucketMs
     for (const fault of faults)
@@ -80,9 +87,15 @@ function capacityOf({ duration, pools, faults }: Scenario, name: string): Float6
         upMs -= Math.max(0, Math.min(fromMs + bucketMs, fault.at + fault.for) - Math.max(fromMs, fault.at))
     return upMs * spec.replicas
   })
+  return { workMs }
 }
 
-function cellsOf(scenario: Scenario, pools: readonly PoolWork[], offers: readonly Offer[]): Cell[] {
+function cellsOf(
+  scenario: Scenario,
+  pools: readonly PoolWork[],
+  offers: readonly Offer[],
+  { bucketMs, valuePerToken }: BoundTerms,
+): Cell[] {
   const tenants = tenantsOf(scenario)
   const specs = Object.values(scenario.pools)
   const sums = new Map<string, { plan: string; bucket: number; tokens: number; work: Map<number, number> }>()

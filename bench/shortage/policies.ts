@@ -1,6 +1,6 @@
 import type { Random } from '../../src/core/random.ts'
 import type { Scenario } from '../../src/simulator/scenario-schema.ts'
-import { type Decider, tenantsOf } from '../../src/simulator/simulation.ts'
+import { type Decider, tenantsOf, type World } from '../../src/simulator/simulation.ts'
 import { KeyLimits } from './baselines/key-limits.ts'
 import { leastConnections } from './baselines/least-connections.ts'
 import { Line } from './baselines/line.ts'
@@ -27,6 +27,13 @@ export const baselines: Readonly<Record<string, (scenario: Scenario, attemptsMax
     [strictName]: ({ plans }, attemptsMax) =>
       new Line(attemptsMax, Math.min(...Object.values(plans).map(({ firstToken }) => firstToken))),
   }
+
+/** What a simulation takes to run that policy; nothing for ours, which it runs by itself. */
+export function deciderOf(policy: string, scenario: Scenario): Pick<World, 'decider'> {
+  const make = baselines[policy]
+  if (make === undefined) return {}
+  return { decider: ({ attemptsMax }, random) => make(scenario, attemptsMax, random) }
+}
 
 function largestVendorOf({ pools }: Scenario): string {
   const slots = new Map<string, number>()

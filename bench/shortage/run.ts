@@ -6,8 +6,8 @@ import type { Scenario } from '../../src/simulator/scenario-schema.ts'
 import { simulate, type World } from '../../src/simulator/simulation.ts'
 import { Measure, type Offer, tailMs } from './measure.ts'
 import { offeredLoad, perfectValue } from './perfect.ts'
-import { baselines } from './policies.ts'
-import { scenarioDir, valuePerToken, vendorLoss } from './scenario.ts'
+import { deciderOf } from './policies.ts'
+import { lossTerms, scenarioDir, vendorLoss } from './scenario.ts'
 
 /** One policy under one mapping and seed. */
 export interface PolicyRun {
@@ -40,10 +40,10 @@ export function runAll(highs: Highs, mapping: number, seed: number, policies: re
   return policies.map((policy) => {
     const measure = new Measure(scenario)
     const outcome = simulate(scenario, { ...world, ...deciderOf(policy, scenario), observer: measure })
-    bound ??= perfectValue(highs, scenario, world, measure.offers)
+    bound ??= perfectValue(highs, scenario, world, measure.offers, lossTerms)
     loads ??= loadsOf(scenario, world, measure.offers)
     const { attemptsPerRequest, residencyBreaches, violations, digest } = reportOf(outcome)
-    const value = [...measure.plans].reduce((sum, [plan, { good }]) => sum + good * (valuePerToken[plan] as number), 0)
+    const value = measure.value(lossTerms.valuePerToken)
     return {
       policy,
       mapping,
@@ -63,13 +63,6 @@ export function runAll(highs: Highs, mapping: number, seed: number, policies: re
       digest,
     }
   })
-}
-
-/** What a simulation takes to run that policy; nothing for ours, which it runs by itself. */
-export function deciderOf(policy: string, scenario: Scenario): Pick<World, 'decider'> {
-  const make = baselines[policy]
-  if (make === undefined) return {}
-  return { decider: ({ attemptsMax }, random) => make(scenario, attemptsMax, random) }
 }
 
 function loadsOf(scenario: Scenario, world: World, offers: readonly Offer[]): PolicyRun['loads'] {

@@ -3,11 +3,15 @@ import { fileURLToPath } from 'node:url'
 import { readScenario } from '../../src/cli/simulate/read-scenario.ts'
 import type { Scenario } from '../../src/simulator/scenario-schema.ts'
 import { Stream } from '../../src/simulator/stream.ts'
+import type { BoundTerms } from './perfect.ts'
 
 const dir = fileURLToPath(new URL('../../examples/vendor-loss', import.meta.url))
 
-/** What a token of an answer is worth, by plan. */
-export const valuePerToken: Readonly<Record<string, number>> = { enterprise: 10, team: 5, edu: 3, api: 2, flex: 0.5 }
+/** A client gives up 20 s after it first asked, has its first token 5 s after it asked last; a mean answer takes 5 s. */
+export const lossTerms: BoundTerms = {
+  bucketMs: 15_000,
+  valuePerToken: { enterprise: 10, team: 5, edu: 3, api: 2, flex: 0.5 },
+}
 /** By how much a mapping moves the share of a group at the most, up or down. */
 const drift = 0.25
 /** What enterprises were sold is known better. */
