@@ -3,55 +3,88 @@ const steps = 32
 const lowest = 1 / 16
 const octaves = 30
 
+const places = steps * octaves + 1
+
 /** Counts of values, in steps that grow with them; small enough to have one for every tenant. */
 export class Histogram {
-  readonly #counts = new Uint32Array(steps * octaves + 1)
-  #count = 0
-  #sum = 0
-  #max = 0
+  readonly #counts: Uint32Array
+  /** How many there are, their sum, and the largest. */
+  readonly #totals: Float64Array
+
+  constructor(counts: Uint32Array = new Uint32Array(places), totals: Float64Array = new Float64Array(3)) {
+    this.#counts = counts
+    this.#totals = totals
+  }
 
   get count(): number {
-    return this.#count
+    return this.#totals[0] as number
   }
 
   get mean(): number {
-    return this.#count === 0 ? 0 : this.#sum / this.#count
+    return this.count === 0 ? 0 : (this.#totals[1] as number) / this.count
   }
 
   get max(): number {
-    return this.#max
+    return this.#totals[2] as number
   }
 
   add(value: number): void {
-    this.#count++
-    this.#sum += value
-    if (value > this.#max) this.#max = value
-    const place = placeOf(value)
-    this.#counts[place] = (this.#counts[place] as number) + 1
+    addTo(this.#counts, 0, this.#totals, 0, value)
   }
 
   addAll(other: Histogram): void {
-    this.#count += other.#count
-    this.#sum += other.#sum
-    this.#max = Math.max(this.#max, other.#max)
-    for (let place = 0; place < this.#counts.length; place++)
+    this.#totals[0] = this.count + other.count
+    this.#totals[1] = (this.#totals[1] as number) + (other.#totals[1] as number)
+    this.#totals[2] = Math.max(this.max, other.max)
+    for (let place = 0; place < places; place++)
       this.#counts[place] = (this.#counts[place] as number) + (other.#counts[place] as number)
   }
 
   /** The value that this share of the values does not exceed, to within a step; 0 where there are none. */
   atShare(share: number): number {
-    const wanted = Math.max(1, Math.ceil(share * this.#count))
+    const wanted = Math.max(1, Math.ceil(share * this.count))
     let before = 0
-    for (let place = 0; place < this.#counts.length; place++) {
+    for (let place = 0; place < places; place++) {
       const here = this.#counts[place] as number
       if (before + here >= wanted && here > 0) {
         const low = valueAt(place)
-        return Math.min(this.#max, low + ((valueAt(place + 1) - low) * (wanted - before)) / here)
+        return Math.min(this.max, low + ((valueAt(place + 1) - low) * (wanted - before)) / here)
       }
       before += here
     }
-    return this.#max
+    return this.max
   }
+}
+
+/** Many histograms in two pieces of memory: with a thousand tenants it is finding one that takes the time. */
+export class Histograms {
+  readonly #counts: Uint32Array
+  readonly #totals: Float64Array
+
+  constructor(count: number) {
+    this.#counts = new Uint32Array(count * places)
+    this.#totals = new Float64Array(count * 3)
+  }
+
+  add(which: number, value: number): void {
+    addTo(this.#counts, which * places, this.#totals, which * 3, value)
+  }
+
+  /** One of them; goes on with it. */
+  at(which: number): Histogram {
+    return new Histogram(
+      this.#counts.subarray(which * places, (which + 1) * places),
+      this.#totals.subarray(which * 3, (which + 1) * 3),
+    )
+  }
+}
+
+function addTo(counts: Uint32Array, firstCount: number, totals: Float64Array, firstTotal: number, value: number): void {
+  totals[firstTotal] = (totals[firstTotal] as number) + 1
+  totals[firstTotal + 1] = (totals[firstTotal + 1] as number) + value
+  if (value > (totals[firstTotal + 2] as number)) totals[firstTotal + 2] = value
+  const place = firstCount + placeOf(value)
+  counts[place] = (counts[place] as number) + 1
 }
 
 /** Place 0 is everything below the lowest octave. */

@@ -1,6 +1,6 @@
 import type { ErrorCode } from '../core/errors.ts'
 import type { FailureKind } from '../core/failure.ts'
-import { Histogram } from './histogram.ts'
+import { Histogram, Histograms } from './histogram.ts'
 
 /** What became of one tenant's requests. A request counts once, however often its client asked. */
 export class Tally {
@@ -21,8 +21,13 @@ export class Tally {
   wantedTokens = 0
   /** Output that was made for nobody: of answers cut or given up. */
   wastedTokens = 0
-  readonly firstTokenMs = new Histogram()
-  readonly waitMs = new Histogram()
+  readonly firstTokenMs: Histogram
+  readonly waitMs: Histogram
+
+  constructor(firstTokenMs = new Histogram(), waitMs = new Histogram()) {
+    this.firstTokenMs = firstTokenMs
+    this.waitMs = waitMs
+  }
 
   refused(code: ErrorCode): void {
     this.refusals.set(code, (this.refusals.get(code) ?? 0) + 1)
@@ -147,13 +152,18 @@ export class Recorder {
   /** Requests that got a first try. */
   admitted = 0
   residencyBreaches = 0
+  /** By tenant. */
+  readonly #firstTokenMs: Histograms
+  readonly #waitMs: Histograms
   readonly #warmUpMs: number
   readonly #planOf: readonly string[]
 
   constructor(planOf: readonly string[], durationMs: number, warmUpMs: number) {
     this.#warmUpMs = warmUpMs
     this.#planOf = planOf
-    this.tallies = planOf.map(() => new Tally())
+    this.#firstTokenMs = new Histograms(planOf.length)
+    this.#waitMs = new Histograms(planOf.length)
+    this.tallies = planOf.map((_, tenant) => new Tally(this.#firstTokenMs.at(tenant), this.#waitMs.at(tenant)))
     this.gap = new ServiceGap(planOf)
     this.offeredBySecond = new TimeSeries(durationMs, 1_000)
     this.goodBySecond = new TimeSeries(durationMs, 1_000)
@@ -185,7 +195,7 @@ export class Recorder {
     this.attempts++
     if (!first) return
     this.admitted++
-    this.#tally(tenant).waitMs.add(waitMs)
+    this.#waitMs.add(tenant, waitMs)
   }
 
   attemptFailed(kind: FailureKind): void {
@@ -213,7 +223,7 @@ export class Recorder {
     tally.inputTokens += tokens.input
     tally.cachedTokens += tokens.cachedInput
     tally.outputTokens += tokens.output
-    tally.firstTokenMs.add(firstTokenMs)
+    this.#firstTokenMs.add(tenant, firstTokenMs)
     if (!good) return
     tally.good++
     tally.goodTokens += all
