@@ -15,15 +15,17 @@ export function draw(distribution: Distribution, stream: Stream): number {
 
 /** The value that the given share of a distribution does not exceed. */
 function atShare(quantiles: readonly (readonly [number, number])[], share: number): number {
-  let [fromShare, from] = quantiles[0] as readonly [number, number]
-  for (const [toShare, to] of quantiles) {
-    if (share <= toShare) {
-      return toShare === fromShare ? to : from + ((to - from) * (share - fromShare)) / (toShare - fromShare)
+  // Three times for each request of a simulation: no list is taken apart into names here.
+  let before = quantiles[0] as readonly [number, number]
+  for (let at = 0; at < quantiles.length; at++) {
+    const next = quantiles[at] as readonly [number, number]
+    if (share <= next[0]) {
+      const width = next[0] - before[0]
+      return width === 0 ? next[1] : before[1] + ((next[1] - before[1]) * (share - before[0])) / width
     }
-    fromShare = toShare
-    from = to
+    before = next
   }
-  return from
+  return before[1]
 }
 
 export function meanOf(distribution: Distribution): number {

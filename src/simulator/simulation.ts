@@ -5,7 +5,7 @@ import type { Action, Attempt, Rejection, SchedulerEvent } from '../core/events.
 import type { Failure } from '../core/failure.ts'
 import type { Random } from '../core/random.ts'
 import { hashText, rendezvousWeight } from '../core/rendezvous.ts'
-import type { Eligibility, PromptPrefix, RequestFacts } from '../core/request.ts'
+import type { Eligibility, RequestFacts } from '../core/request.ts'
 import { Scheduler, type SchedulerPolicy } from '../core/scheduler.ts'
 import { type ServiceTerms, type ServiceTier, serviceTermsOf, timesOf } from '../core/service-class.ts'
 import { Agenda } from './agenda.ts'
@@ -278,7 +278,7 @@ class Simulation {
     this.#waits(slot)
     this.#clients.impatient.add(slot)
     if (this.#clients.impatient.first === slot) this.#watchPatience()
-    const facts: RequestFacts = {
+    const plain: RequestFacts = {
       id: requests.ids[slot] as string,
       tenant: tenant.id,
       serviceClass: terms.serviceClass,
@@ -289,9 +289,8 @@ class Simulation {
       // As the gateway knows them: of the output nobody knows more than a limit before it is there.
       tokens: { input: arrival.input, cachedInput: 0, output: outputTokensGuess },
       eligible: this.#eligible.get(arrival.model)?.[arrival.tenant] as Eligibility,
-      ...(arrival.affinity !== undefined && { affinity: `${tenant.id}/${arrival.affinity}` }),
-      ...(arrival.blocks !== undefined && { prefix: prefixOf(arrival.blocks, tenant) }),
     }
+    const facts = arrival.affinity === undefined ? plain : withPrompt(plain, arrival, tenant)
     this.#invariants.arrived(slot, facts)
     this.#tell({ kind: 'request-arrived', request: facts })
   }
@@ -546,9 +545,11 @@ class Simulation {
   }
 }
 
-/** Salted by the tenant, as a host must: no tenant's cache tells of another's. */
-function prefixOf(blocks: readonly number[], { salt }: SimulatedTenant): PromptPrefix {
-  return { blockTokens, hashes: blocks.map((block) => rendezvousWeight(block, salt) | 0) }
+/** What the prompt shares with others. Salted by the tenant, as a host must: no tenant's cache tells of another's. */
+function withPrompt(facts: RequestFacts, { affinity, blocks }: Arrival, { id, salt }: SimulatedTenant): RequestFacts {
+  const common = { ...facts, affinity: `${id}/${affinity}` }
+  if (blocks === undefined) return common
+  return { ...common, prefix: { blockTokens, hashes: blocks.map((block) => rendezvousWeight(block, salt) | 0) } }
 }
 
 function classesOf(name: string, { priority, tiers }: Scenario['plans'][string]): SimulatedTenant['classes'] {
