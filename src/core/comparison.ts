@@ -1,7 +1,7 @@
 import { lookedAtMax } from './crowd.ts'
 import type { EndpointState } from './endpoint-state.ts'
 import type { Model } from './model.ts'
-import { comesBefore, type OpenRequest } from './open-request.ts'
+import type { OpenRequest } from './open-request.ts'
 import { isEligible } from './request.ts'
 
 /** Of very many places so many are rated: each one more helps less (Mitzenmacher, The power of two choices, 2001). */
@@ -101,7 +101,12 @@ export function mayTryOut({ retries }: Model, request: OpenRequest, nowMs: numbe
  * Does the vendor's quota there, as far as it is known, allow this request now? Not where what there is of tokens is kept
  * for one that waits and comes before it: else those who need few would pass by one who needs many until its time is up.
  */
-export function hasTokens({ fleet }: Model, request: OpenRequest, state: EndpointState, nowMs: number): boolean {
+export function hasTokens(
+  { fleet, shares }: Model,
+  request: OpenRequest,
+  state: EndpointState,
+  nowMs: number,
+): boolean {
   const { quota, claimant } = state
   if (quota === undefined) return true
   if (!quota.fits(request.tokens, nowMs)) return false
@@ -109,5 +114,5 @@ export function hasTokens({ fleet }: Model, request: OpenRequest, state: Endpoin
   // It is served before this one, who asks for it.
   if (quota.fits(claimant.tokens, nowMs)) return true
   const { eligible } = claimant
-  return !(comesBefore(claimant, request) && fleet.fits(eligible) && isEligible(eligible, state.endpoint.index))
+  return !(shares.comesBefore(claimant, request) && fleet.fits(eligible) && isEligible(eligible, state.endpoint.index))
 }

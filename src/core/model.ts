@@ -1,6 +1,7 @@
 import { Crowd, lookedAtMax } from './crowd.ts'
 import type { RoutingPreset } from './endpoint.ts'
 import type { EndpointState } from './endpoint-state.ts'
+import { FairShares } from './fair-shares.ts'
 import type { Fleet } from './fleet.ts'
 import type { OpenRequest } from './open-request.ts'
 import type { RoutingPolicy } from './policies/policy.ts'
@@ -10,21 +11,24 @@ import type { Random } from './random.ts'
 import { Reading } from './reading.ts'
 import type { Eligibility } from './request.ts'
 import { RetryBudget } from './retry-budget.ts'
+import { ServiceTimes } from './service-times.ts'
 import { WaitQueue } from './wait-queue.ts'
 
 /** How its places stood is good enough for an estimate for so long, where there are very many of them. */
 const outlookMs = 100
-/** Until requests of the model have ended, a service is taken to last this long. */
-const serviceMsDefault = 5_000
+/** A place that cannot be reached is taken in again within this time of its return. */
+const returnMs = 5_000
 
 /** One model: the endpoints that serve it and which of them are good, who waits for them, how many retries are left. */
 export class Model {
   readonly fleet: Fleet
   readonly random: Random
-  readonly queue = new WaitQueue<OpenRequest>()
+  readonly shares = new FairShares()
+  readonly queue = new WaitQueue<OpenRequest>(this.shares)
   readonly retries = new RetryBudget()
   readonly prefixes = new PrefixIndex()
   readonly reading = new Reading()
+  readonly times = new ServiceTimes()
   #states: readonly EndpointState[] = []
   #policy: RoutingPolicy = presets.interactive
   #crowd: Crowd | undefined
@@ -36,7 +40,10 @@ export class Model {
   #ejectedUp = 0
   #panic = false
   #outlooks = new WeakMap<Eligibility, Outlook>()
-  #serviceMs = serviceMsDefault
+  /** Slots of all places; of those that are down; of those that are ejected and can be reached. */
+  #slots = 0
+  #slotsDown = 0
+  #slotsEjectedUp = 0
 
   constructor(fleet: Fleet, random: Random) {
     this.fleet = fleet
@@ -66,6 +73,10 @@ export class Model {
     this.#down = 0
     this.#ejected = 0
     this.#ejectedUp = 0
+    this.#slots = 0
+    this.#slotsDown = 0
+    this.#slotsEjectedUp = 0
+    for (const { endpoint } of states) this.#slots += endpoint.concurrencyMax
     for (const state of states) this.#count(state)
     this.#panic = this.#isPanic
     this.#crowd = states.length > lookedAtMax ? new Crowd(states, all) : undefined
@@ -91,13 +102,17 @@ export class Model {
   }
 
   #count(state: EndpointState): void {
-    const { index } = state.endpoint
+    const { index, concurrencyMax } = state.endpoint
     const before = this.#counted[index] as number
     const now = (state.down ? isDown : 0) | (state.isEjected ? isEjected : 0)
     this.#counted[index] = now
-    this.#down += countOf(now, isDown) - countOf(before, isDown)
+    const down = countOf(now, isDown) - countOf(before, isDown)
+    this.#down += down
     this.#ejected += countOf(now, isEjected) - countOf(before, isEjected)
-    this.#ejectedUp += (now === isEjected ? 1 : 0) - (before === isEjected ? 1 : 0)
+    const ejectedUp = (now === isEjected ? 1 : 0) - (before === isEjected ? 1 : 0)
+    this.#ejectedUp += ejectedUp
+    this.#slotsDown += down * concurrencyMax
+    this.#slotsEjectedUp += ejectedUp * concurrencyMax
   }
 
   /** More than half: the trouble is likely not theirs, so all are tried. A list in order says itself what is next. */
@@ -109,8 +124,9 @@ export class Model {
     return this.#states.length - this.#down - (this.#panic ? 0 : this.#ejectedUp)
   }
 
-  served(durationMs: number): void {
-    this.#serviceMs += (durationMs - this.#serviceMs) / 32
+  /** Of all good places together. */
+  get slots(): number {
+    return this.#slots - this.#slotsDown - (this.#panic ? 0 : this.#slotsEjectedUp)
   }
 
   /** Is it served like any other: open, or ejected together with too many? */
@@ -136,18 +152,18 @@ export class Model {
 
   /** Is there an open one? */
   hasOpen(request: OpenRequest): boolean {
-    for (const state of this.#goodOnes(request.eligible)) if (state.isOpen && mayBecomeFree(request, state)) return true
+    for (const state of this.goodOnes(request.eligible)) if (state.isOpen && mayBecomeFree(request, state)) return true
     return false
   }
 
   /** Is there no good one? Then a bad one is tried: the last place of a request is never ejected for it. */
   isCornered(request: OpenRequest): boolean {
     if (this.#good === 0) return true
-    for (const state of this.#goodOnes(request.eligible)) if (mayBecomeFree(request, state)) return false
+    for (const state of this.goodOnes(request.eligible)) if (mayBecomeFree(request, state)) return false
     return true
   }
 
-  *#goodOnes(eligible: Eligibility): Generator<EndpointState> {
+  *goodOnes(eligible: Eligibility): Generator<EndpointState> {
     if (this.#crowd !== undefined) yield* this.#crowd.good(eligible)
     else
       for (const index of eligible.indices) {
@@ -171,7 +187,7 @@ export class Model {
       yield* this.#crowd.roomy(eligible, from)
       return yield* this.#crowd.spare(eligible, from)
     }
-    yield* this.#goodOnes(eligible)
+    yield* this.goodOnes(eligible)
     yield* this.badOnes(eligible)
   }
 
@@ -184,16 +200,6 @@ export class Model {
         const state = this.fleet.at(index)
         if (!this.isGood(state)) yield state
       }
-  }
-
-  /** Expected wait of a request that came now, ms: those ahead of it shared out over the slots it may use. */
-  expectedWaitMs(eligible: Eligibility, priority: number, nowMs: number): number {
-    if (!this.fleet.fits(eligible)) return 0
-    const { slots, hasRoom, soonestMs } = this.outlook(eligible, nowMs)
-    if (slots === 0) return Number.isFinite(soonestMs) ? Math.max(0, soonestMs - nowMs) : 0
-    const ahead = this.queue.ahead(priority)
-    if (hasRoom && ahead === 0) return 0
-    return ((ahead + 1) * this.#serviceMs) / slots
   }
 
   /** Until the first of the eligible places lets itself be asked for so many tokens, ms; 0 where one does now. */
@@ -232,7 +238,7 @@ export class Model {
         slots += state.endpoint.concurrencyMax
         if (state.inFlight < state.slots(nowMs)) hasRoom = true
       } else {
-        const untilMs = Math.max(state.heldUntilMs, state.isEjected ? state.ejectedUntilMs : nowMs + serviceMsDefault)
+        const untilMs = Math.max(state.heldUntilMs, state.isEjected ? state.ejectedUntilMs : nowMs + returnMs)
         soonestMs = Math.min(soonestMs, untilMs)
       }
     }

@@ -32,7 +32,7 @@ export function nextWaiter(
   const mayUse = (eligible: Eligibility, retrying: boolean) =>
     !(retrying && !(canRetry && isGood)) && fleet.fits(eligible) && isEligible(eligible, state.endpoint.index)
   const isOpenToAll = isGood ? state.inFlight < state.slots(nowMs) : state.isTrialDue(false, nowMs)
-  if (!isOpenToAll && !hurried && queue.oldestMs(mayUse) > nowMs - patienceMs) return undefined
+  if (!isOpenToAll && !hurried && !queue.hasComeBefore(nowMs - patienceMs, mayUse)) return undefined
   const waiter = queue.first(
     nowMs,
     mayUse,
@@ -47,8 +47,18 @@ export function nextWaiter(
 export function* corneredWaiters(model: Model, nowMs: number): Generator<OpenRequest> {
   const { fleet, queue, retries } = model
   const canRetry = retries.canRetry(nowMs)
-  const waiters = queue.inOrder(nowMs, (eligible, retrying) => (canRetry || !retrying) && fleet.fits(eligible))
-  for (const waiter of waiters) if (model.isCornered(waiter)) yield waiter
+  // Of first tries nobody is cornered who has a good place that lets itself be asked.
+  const mayBe = (eligible: Eligibility, retrying: boolean) =>
+    fleet.fits(eligible) && (retrying ? canRetry : !hasGood(model, eligible, nowMs))
+  const isCornered = (waiter: OpenRequest) => model.isCornered(waiter)
+  for (const waiter of queue.inOrder(nowMs, mayBe, (waiter) => waiter.tries > 0 || isCornered(waiter)))
+    if (isCornered(waiter)) yield waiter
+}
+
+function hasGood(model: Model, eligible: Eligibility, nowMs: number): boolean {
+  for (const { heldUntilMs, quota } of model.goodOnes(eligible))
+    if (heldUntilMs <= nowMs && quota === undefined) return true
+  return false
 }
 
 /** Those who wait for leave to retry, in order. */

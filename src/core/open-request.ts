@@ -1,5 +1,6 @@
 import type { EndpointState } from './endpoint-state.ts'
 import type { Failure } from './failure.ts'
+import type { Flow } from './fair-shares.ts'
 import type { AttemptId } from './ids.ts'
 import type { Model } from './model.ts'
 import type { Charged } from './quota.ts'
@@ -15,7 +16,11 @@ export interface OpenRequest {
   readonly model: Model
   /** Order of arrival in this scheduler. */
   readonly sequence: number
-  readonly priority: number
+  /** Its class and tenant: its place among others. */
+  readonly flow: Flow
+  readonly deadlineMs: number
+  /** Tokens its tenant was charged for it; undefined before the first try. */
+  fairCharge: number | undefined
   /** The upper bound of what it uses, input and output: what vendors charge when it is sent. */
   readonly tokens: number
   readonly arrivedMs: number
@@ -66,7 +71,9 @@ export function openRequest(facts: RequestFacts, model: Model, sequence: number,
     facts,
     model,
     sequence,
-    priority: facts.serviceClass.priority,
+    flow: model.shares.flowOf(facts),
+    deadlineMs: facts.deadlineMs,
+    fairCharge: undefined,
     tokens: facts.tokens.input + facts.tokens.output,
     arrivedMs: nowMs,
     affinityHash: facts.affinity === undefined ? undefined : hashText(facts.affinity),
@@ -90,12 +97,4 @@ export function openRequest(facts: RequestFacts, model: Model, sequence: number,
     trial: false,
     charged: undefined,
   }
-}
-
-/** Larger priority first, then the order of arrival. */
-export function comesBefore(
-  a: { readonly priority: number; readonly sequence: number },
-  b: { readonly priority: number; readonly sequence: number },
-): boolean {
-  return a.priority > b.priority || (a.priority === b.priority && a.sequence < b.sequence)
 }

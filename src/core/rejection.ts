@@ -1,5 +1,6 @@
 import type { ErrorCode } from './errors.ts'
 import type { Rejection } from './events.ts'
+import { expectedWaitMs } from './expected-wait.ts'
 import type { Failure } from './failure.ts'
 import type { OpenRequest } from './open-request.ts'
 
@@ -14,18 +15,24 @@ export type RejectionReason = 'overloaded' | 'deadline' | undefined
 
 /** Says why a request gets no (further) attempt and when it is worth asking again. */
 export function rejectionOf(request: OpenRequest, reason: RejectionReason, nowMs: number): Rejection {
-  const { eligible, lastFailure, attempts, model, priority, tokens } = request
+  const { eligible, lastFailure, attempts, model, tokens } = request
   const failure = lastFailure === undefined ? {} : { failure: lastFailure }
   if (eligible.indices.length === 0) return { code: 'no_eligible_endpoint', ...failure, attempts }
   const isKnown = model.fleet.fits(eligible)
   const code = codeOf(request, reason, isKnown && model.outlook(eligible, nowMs).isAnyOpen)
-  const waitMs = model.expectedWaitMs(eligible, priority, nowMs)
+  const waitMs = waitOf(request, nowMs)
   if (code === 'unavailable') return { code, ...failure, retryAfterMs: clamp(Math.min(waitMs, returnMs)), attempts }
   if (code === 'overloaded' || code === 'queue_timeout') {
     const askableInMs = isKnown ? model.askableInMs(eligible, tokens, nowMs) : 0
     return { code, ...failure, retryAfterMs: Math.max(clamp(waitMs), askableInMs), attempts }
   }
   return { code, ...failure, attempts }
+}
+
+/** For one like it that comes now. */
+function waitOf({ model, eligible, flow }: OpenRequest, nowMs: number): number {
+  const { account } = flow
+  return expectedWaitMs(model, { eligible, priority: account.priority, account, flow }, nowMs)
 }
 
 function codeOf(request: OpenRequest, reason: RejectionReason, anyOpen: boolean): ErrorCode {

@@ -63,6 +63,65 @@ describe('a request that arrives', () => {
   })
 })
 
+describe('a deadline that will be missed', () => {
+  /** One place with two slots, both taken, where each of twenty requests took a second. */
+  const busy = () => {
+    const desk = new Desk([endpointOf('a', { concurrencyMax: 2 })])
+    for (let n = 0; n < 20; n++) {
+      desk.arrive()
+      const { id } = desk.attempt
+      desk.nowMs += 400
+      desk.answering(id)
+      desk.nowMs += 600
+      desk.complete(id)
+    }
+    desk.arrive()
+    const { id } = desk.attempt
+    desk.arrive()
+    return { desk, id }
+  }
+
+  test('is told at once, with the wait that the line says', () => {
+    const { desk } = busy()
+    for (let n = 0; n < 3; n++) desk.arrive({ waitMsMax: 2_000 })
+    expect(desk.rejections).toEqual([])
+    desk.arrive({ waitMsMax: 2_000 })
+    desk.arrive({ waitMsMax: 2_000 })
+    // Four stand before it, two at a time, and one of the two that run has to end first.
+    expect(desk.rejections).toMatchObject([{ code: 'overloaded', retryAfterMs: 2_500 }])
+  })
+
+  test('is that of the first token where somebody waits for it, else that of the end', () => {
+    const { desk } = busy()
+    // Half a second until a slot is free, two fifths until the first token, a whole one until the end.
+    desk.arrive({ deadlineMs: desk.nowMs + 950 })
+    expect(desk.rejections).toEqual([])
+    desk.arrive({ deadlineMs: desk.nowMs + 950, serviceClass: classOf(10, { name: 'any/flex', tier: 'flex' }) })
+    expect(desk.rejections).toMatchObject([{ code: 'overloaded' }])
+  })
+
+  test('takes nobody else a slot away, but one that nobody else wants', () => {
+    const { desk, id } = busy()
+    const late = desk.arrive({ deadlineMs: desk.nowMs + 1_000 })
+    const next = desk.arrive({ serviceClass: classOf(0) })
+    desk.nowMs += 700
+    desk.complete(id)
+    expect(desk.dispatched).toEqual([`${next} to a`])
+    expect(desk.rejections).toMatchObject([{ id: late, code: 'queue_timeout' }])
+    const running = desk.attempt.id
+    const only = desk.arrive({ deadlineMs: desk.nowMs + 1_000 })
+    desk.nowMs += 700
+    desk.complete(running)
+    expect(desk.dispatched).toEqual([`${only} to a`])
+  })
+
+  test('is not foreseen before it is known how long requests take', () => {
+    const desk = new Desk([endpointOf('a')])
+    for (let n = 0; n < 9; n++) desk.arrive({ waitMsMax: 10 })
+    expect(desk.rejections).toEqual([])
+  })
+})
+
 describe('a caller who leaves', () => {
   test('ends the try, and its slot goes to who waits', () => {
     const desk = new Desk([endpointOf('a')])
@@ -441,6 +500,6 @@ test('an explanation says who could serve now, and what keeps each other out', (
     ['gone', 'ejected after failures for 30 s'],
     ['fine', undefined],
   ])
-  expect(desk.scheduler.expectedWaitMs('chat', desk.word(), desk.nowMs)).toBe(0)
-  expect(desk.scheduler.expectedWaitMs('chat', desk.word('full'), desk.nowMs)).toBeGreaterThan(0)
+  expect(desk.scheduler.expectedWaitMs('chat', desk.word(), classOf(0), 'acme', desk.nowMs)).toBe(0)
+  expect(desk.scheduler.expectedWaitMs('chat', desk.word('full'), classOf(0), 'acme', desk.nowMs)).toBeGreaterThan(0)
 })

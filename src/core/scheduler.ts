@@ -1,21 +1,24 @@
 import { choose, leastBad } from './choose.ts'
 import { hasTokens } from './comparison.ts'
+import { comesTooLate, hasFreePlace, waitsInVain } from './deadline-drop.ts'
 import { DeadlineHeap } from './deadline-heap.ts'
 import type { EndpointSnapshot, EndpointState } from './endpoint-state.ts'
 import type { Action, Attempt, SchedulerEvent } from './events.ts'
+import { expectedWaitMs } from './expected-wait.ts'
 import { type Candidate, explainChoice } from './explain.ts'
 import type { Failure } from './failure.ts'
 import { FlatMap } from './flat-map.ts'
 import { Fleet } from './fleet.ts'
-import type { AttemptId, EndpointId, RequestId } from './ids.ts'
+import type { AttemptId, EndpointId, RequestId, TenantId } from './ids.ts'
 import { settleFailed, teach } from './lesson.ts'
 import type { Model } from './model.ts'
 import { corneredWaiters, mayTakeAnyway, nextWaiter, retryingWaiters } from './next-waiter.ts'
-import { comesBefore, type OpenRequest, openRequest, type RunningRequest } from './open-request.ts'
+import { type OpenRequest, openRequest, type RunningRequest } from './open-request.ts'
 import type { QuotaWord } from './quota.ts'
 import type { Random } from './random.ts'
 import { rejectionOf } from './rejection.ts'
 import type { Eligibility, PromptPrefix, RequestFacts, TokenCount } from './request.ts'
+import type { ServiceClass } from './service-class.ts'
 
 /** Bounds the scheduler keeps. */
 export interface SchedulerPolicy {
@@ -49,8 +52,9 @@ const nothing: Action[] = []
  * the same actions on every machine.
  *
  * Must hold: every request that arrives ends exactly once; nothing is dispatched outside its eligibility, above an
- * endpoint's limit, or past its deadline; no request waits while a lower priority takes an endpoint it could have
- * had; never more than `attemptsMax` tries, none after the first byte; no try inside a vendor's Retry-After.
+ * endpoint's limit, or past its deadline; no request waits while another that comes after it (`FairShares`) takes an
+ * endpoint it could have had, unless it would be served too late; never more than `attemptsMax` tries, none after the
+ * first byte; no try inside a vendor's Retry-After.
  *
  * Promises pull against each other: no request fails while an eligible endpoint has a free slot; tries, and retries of
  * a model, have their bounds. The bounds win: they keep a bad hour from becoming a bad day. So they are spent well: a
@@ -142,9 +146,19 @@ export class Scheduler {
     return known === undefined ? [] : explainChoice(known, eligible, affinity, nowMs)
   }
 
-  /** Expected wait for a slot, ms; 0 if one is free. */
-  expectedWaitMs(model: string, eligible: Eligibility, nowMs: number): number {
-    return this.#fleet.knownModel(model)?.expectedWaitMs(eligible, Number.NEGATIVE_INFINITY, nowMs) ?? 0
+  /** Expected wait of a tenant's next request for a slot, ms; 0 if one is free. */
+  expectedWaitMs(
+    modelName: string,
+    eligible: Eligibility,
+    serviceClass: ServiceClass,
+    tenant: TenantId,
+    nowMs: number,
+  ): number {
+    const model = this.#fleet.knownModel(modelName)
+    if (model === undefined) return 0
+    const account = model.shares.knownAccount(serviceClass)
+    const flow = account?.flows.get(tenant)
+    return expectedWaitMs(model, { eligible, priority: serviceClass.priority, account, flow }, nowMs)
   }
 
   #act(action: Action): void {
@@ -175,14 +189,17 @@ export class Scheduler {
     this.#serve(running.state)
   }
 
-  #end(request: OpenRequest): void {
+  /** `used`: what it took, where that is known; nothing where no try was answered. */
+  #end(request: OpenRequest, used?: TokenCount): void {
     this.#stopWaiting(request)
+    const { fairCharge, flow, facts, model } = request
+    if (fairCharge !== undefined) model.shares.settled(flow, fairCharge, facts.tokens, used)
     this.#requests.delete(request.facts.id)
   }
 
   #reject(request: OpenRequest, reason?: 'overloaded' | 'deadline'): void {
     const rejection = rejectionOf(request, reason, this.#nowMs)
-    this.#end(request)
+    this.#end(request, noTokens)
     this.#act({ kind: 'reject', requestId: request.facts.id, rejection })
   }
 
@@ -216,18 +233,24 @@ export class Scheduler {
   // ---- waiting --------------------------------------------------------------------------------------------------
 
   #wait(request: OpenRequest): void {
+    // One that was tried has been paid for, and is near its end.
+    if (request.tries === 0 && waitsInVain(request, this.#nowMs)) return this.#reject(request, 'overloaded')
     if (this.#waiting >= this.#policy.queueLengthMax) {
       if (this.#takeAnything(request)) return
       const last = this.#lastWaiter()
-      if (last === undefined || !comesBefore(request, last)) return this.#reject(request, 'overloaded')
+      if (last === undefined || !isWorthMore(request, last)) return this.#reject(request, 'overloaded')
       if (!this.#takeAnything(last)) this.#reject(last, 'overloaded')
     }
+    this.#enqueue(request)
+    this.#waits.add(request, this.#waitEndMs(request) - lastCallMs)
+  }
+
+  #enqueue(request: OpenRequest): void {
     request.waiting = true
     request.waitingFromMs = this.#nowMs
-    request.model.queue.add(request)
+    request.model.queue.add(request, this.#nowMs)
     if (this.#waiting === 0) this.#lookAgainDueMs = this.#nowMs + lookAgainMs
     this.#waiting++
-    this.#waits.add(request, this.#waitEndMs(request) - lastCallMs)
   }
 
   #stopWaiting(request: OpenRequest): void {
@@ -242,7 +265,7 @@ export class Scheduler {
     let worst: OpenRequest | undefined
     for (const { queue } of this.#fleet.models) {
       const last = queue.last()
-      if (last !== undefined && (worst === undefined || comesBefore(worst, last))) worst = last
+      if (last !== undefined && (worst === undefined || isWorthMore(worst, last))) worst = last
     }
     return worst
   }
@@ -267,12 +290,36 @@ export class Scheduler {
 
   #offer(model: Model, state: EndpointState, ahead?: OpenRequest, hurried = false): boolean {
     let served = false
+    let tooLate = noRequests
     for (;;) {
       const waiter = nextWaiter(model, state, hurried, this.#nowMs)
-      if (waiter === undefined || (ahead !== undefined && !comesBefore(waiter, ahead))) return served
+      if (waiter === undefined || (ahead !== undefined && !model.shares.comesBefore(waiter, ahead))) break
+      if (waiter.tries === 0 && tooLate.length < expiredMax && comesTooLate(waiter, this.#nowMs)) {
+        this.#stopWaiting(waiter)
+        tooLate = [...tooLate, waiter]
+        continue
+      }
       served = true
       if (!this.#serveRetries(waiter)) this.#dispatch(waiter, state)
     }
+    if (tooLate.length === 0) return served
+    // Who would be served too late takes nobody's place, but one that nobody else wants.
+    const [first, ...others] = tooLate as [OpenRequest, ...OpenRequest[]]
+    if (!served) this.#dispatch(first, state)
+    const waits = this.#giveUp(served ? tooLate : others)
+    return (waits && this.#offer(model, state, ahead, hurried)) || true
+  }
+
+  /** Refuses those who would be served too late, unless there is room that nobody wants. Gives true where one waits on. */
+  #giveUp(tooLate: readonly OpenRequest[]): boolean {
+    let waits = false
+    for (const request of tooLate) {
+      if (hasFreePlace(request, this.#nowMs)) {
+        this.#enqueue(request)
+        waits = true
+      } else this.#reject(request, 'deadline')
+    }
+    return waits
   }
 
   /** A bad place for those who have no good one left. */
@@ -280,7 +327,7 @@ export class Scheduler {
     if (model.queue.length === 0 || model.isAllGood) return false
     let served = false
     for (const waiter of corneredWaiters(model, this.#nowMs)) {
-      if (ahead !== undefined && !comesBefore(waiter, ahead)) break
+      if (ahead !== undefined && !model.shares.comesBefore(waiter, ahead)) break
       this.#serveRetries(waiter)
       const state = model.hasLeave(waiter, this.#nowMs) ? leastBad(model, waiter, this.#nowMs) : undefined
       if (state === undefined) continue
@@ -297,7 +344,8 @@ export class Scheduler {
     let served = false
     let inVain = 0
     for (const waiter of retryingWaiters(model, this.#nowMs)) {
-      if (inVain === inVainMax || !model.hasLeave(waiter, this.#nowMs) || !comesBefore(waiter, ahead)) break
+      if (inVain === inVainMax || !model.hasLeave(waiter, this.#nowMs) || !model.shares.comesBefore(waiter, ahead))
+        break
       if (this.#tryPlace(waiter)) served = true
       else inVain++
     }
@@ -353,7 +401,13 @@ export class Scheduler {
   // ---- attempts -------------------------------------------------------------------------------------------------
 
   #dispatch(request: OpenRequest, state: EndpointState): void {
+    const { shares } = request.model
+    const charge = shares.dispatched(request.flow, request.facts.tokens, request.waiting, this.#nowMs)
     this.#stopWaiting(request)
+    if (request.fairCharge === undefined) {
+      request.fairCharge = charge
+      shares.charge(request.flow, charge)
+    }
     request.model.retries.made(request.tries === 0 ? 'first' : 'retry', this.#nowMs)
     request.attempts++
     request.tries++
@@ -401,6 +455,7 @@ export class Scheduler {
   #release(running: RunningRequest): void {
     running.state.ended(running.trial)
     if (!running.answering) running.state.endedUnanswered(running.startedMs)
+    running.model.shares.released(running.flow)
     running.attemptId = 0
     this.#note(running.state)
   }
@@ -409,6 +464,7 @@ export class Scheduler {
     if (running.answering) throw new Error(`attempt-answering twice for attempt ${running.attemptId}`)
     running.answering = true
     const { state, model, startedMs, charged, facts, tokensToRead, inFlightBefore } = running
+    model.times.answered(this.#nowMs - startedMs)
     if (quota !== undefined) state.quotaSaid(quota, charged, this.#nowMs)
     state.firstTokenCame(running.facts.tokens.input, startedMs, this.#nowMs)
     if (facts.prefix !== undefined) {
@@ -427,19 +483,19 @@ export class Scheduler {
     if (charged !== undefined) state.quota?.settle(running.tokens, tokens.input + tokens.output, this.#nowMs)
     if (answering) state.completed()
     const returns = !answering && state.answeredWhole(startedMs, tokens.output, this.#nowMs)
-    model.served(this.#nowMs - startedMs)
-    this.#answered(running, returns)
+    model.times.served(this.#nowMs - startedMs)
+    this.#answered(running, returns, tokens)
   }
 
   #refused(running: RunningRequest): void {
     this.#release(running)
-    this.#answered(running, running.state.refused(running.startedMs, this.#nowMs))
+    this.#answered(running, running.state.refused(running.startedMs, this.#nowMs), noTokens)
   }
 
-  #answered(request: RunningRequest, returns: boolean): void {
+  #answered(request: RunningRequest, returns: boolean, used: TokenCount): void {
     const { state, model } = request
     if (returns) this.#healthChanged(state)
-    this.#end(request)
+    this.#end(request, used)
     if (returns) this.#serveAll(model)
     else this.#serve(state)
   }
@@ -509,6 +565,18 @@ export class Scheduler {
     this.#serveAll(this.#fleet.model(state.endpoint.model))
   }
 }
+
+/** Which of two is kept where only one may wait: the larger priority, a retry, then one of the tenant with fewer waiting. */
+function isWorthMore(request: OpenRequest, other: OpenRequest): boolean {
+  const { flow, tries } = request
+  const priorities = flow.account.priority - other.flow.account.priority
+  if (priorities !== 0) return priorities > 0
+  if (tries > 0 !== other.tries > 0) return tries > 0
+  return flow !== other.flow && flow.waiting + 1 < other.flow.waiting
+}
+
+const noRequests: readonly OpenRequest[] = []
+const noTokens: TokenCount = { input: 0, cachedInput: 0, output: 0 }
 
 /** May the same place be asked again for this request? */
 function mayAskAgain(request: OpenRequest, failure: Failure): boolean {

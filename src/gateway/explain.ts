@@ -87,6 +87,7 @@ export function explain(
       score: null,
     })
   }
+  const { serviceClass } = access.tiers.byName.default
   return {
     object: 'spillway.explanation',
     model,
@@ -97,7 +98,9 @@ export function explain(
     routing: access.model.routing,
     location_allowed: access.locationAllowed,
     expected_wait_ms:
-      access.eligible.indices.length === 0 ? null : scheduler.expectedWaitMs(model, access.eligible, nowMs),
+      access.eligible.indices.length === 0
+        ? null
+        : scheduler.expectedWaitMs(model, access.eligible, serviceClass, caller.tenant.id, nowMs),
     candidates,
   }
 }

@@ -30,6 +30,13 @@ export interface Running {
   answering: boolean
 }
 
+/** Requests in flight of one model, by class and all together; and how often each class was passed over. */
+export interface Standing {
+  readonly inFlight: ReadonlyMap<string, number>
+  readonly all: number
+  readonly passedOver: ReadonlyMap<string, number>
+}
+
 /** What one event calls for, or allows. */
 export interface Expected {
   abort: AttemptId | undefined
@@ -57,6 +64,8 @@ export class Books {
   readonly #attempts = new Map<AttemptId, Seen>()
   readonly #places = new Map<string, Place>()
   readonly #tries = new Map<string, { readonly atMs: number; readonly kind: 'first' | 'retry' }[]>()
+  /** By model and class: how often others were served since it was, while it waited. */
+  readonly #passedOver = new Map<string, ReadonlyMap<string, number>>()
   #routing: Readonly<Record<string, RoutingPreset>> = {}
   #version = 0
   #order = 0
@@ -244,6 +253,7 @@ export class Books {
 
   dispatched(seen: Seen, { id }: Attempt, place: Place): void {
     const trial = !place.isOpen
+    this.#passOver(seen)
     this.#triesOf(seen.facts.model).push({ atMs: this.nowMs, kind: seen.tries === 0 ? 'first' : 'retry' })
     seen.tries++
     seen.waitedMs += this.nowMs - seen.waitingFromMs
@@ -253,6 +263,18 @@ export class Books {
     place.charge(boundOf(seen), this.nowMs)
     if (trial) place.trials++
     this.#attempts.set(id, seen)
+  }
+
+  /** Every class of the model that waits has been passed over once more, but for the one that was served. */
+  #passOver(served: Seen): void {
+    const { model, serviceClass } = served.facts
+    const waiting = new Set<string>()
+    for (const { facts, running } of this.open.values())
+      if (running === undefined && facts.model === model) waiting.add(facts.serviceClass.name)
+    const passed = this.#passedOver.get(model) ?? new Map<string, number>()
+    const next = new Map([...waiting].map((name) => [name, (passed.get(name) ?? 0) + 1]))
+    next.set(serviceClass.name, 0)
+    this.#passedOver.set(model, next)
   }
 
   // ---- what follows from it -------------------------------------------------------------------------------------
@@ -318,14 +340,15 @@ export class Books {
     return !this.isTooEarly(seen, place, true)
   }
 
-  /** Are the tokens there kept for somebody who comes before it and for whom they do not suffice yet? */
+  /** Are the tokens there kept for somebody who may come before it and for whom they do not suffice yet? */
   #isKept(seen: Seen, place: Place): boolean {
     if (!place.hasQuota) return false
+    const standing = this.standing(seen.facts.model)
     return [...this.open.values()].some(
       (other) =>
         other.running === undefined &&
         other.facts.model === seen.facts.model &&
-        comesBefore(other, seen) &&
+        !comesBefore(seen, other, standing, this.nowMs) &&
         other.allowed?.has(place.endpoint.id) === true &&
         place.missing(boundOf(other), this.nowMs) > 0,
     )
@@ -381,6 +404,18 @@ export class Books {
     return this.#routing[model] !== 'pinned' && ejected * 2 > places.length
   }
 
+  /** What the classes of a model have at this moment: the order among those that wait follows from it. */
+  standing(model: string): Standing {
+    const inFlight = new Map<string, number>()
+    let all = 0
+    for (const { facts, running } of this.open.values()) {
+      if (running === undefined || facts.model !== model) continue
+      inFlight.set(facts.serviceClass.name, (inFlight.get(facts.serviceClass.name) ?? 0) + 1)
+      all++
+    }
+    return { inFlight, all, passedOver: this.#passedOver.get(model) ?? new Map() }
+  }
+
   waitEndMs({ facts, waitingFromMs, waitedMs }: Seen): number {
     return Math.min(facts.deadlineMs, waitingFromMs + facts.waitMsMax - waitedMs)
   }
@@ -418,9 +453,31 @@ export class Books {
   }
 }
 
-export function comesBefore(a: Seen, b: Seen): boolean {
-  const [first, second] = [a.facts.serviceClass.priority, b.facts.serviceClass.priority]
-  return first > second || (first === second && a.order < b.order)
+/** No mean of the world's service times is longer: a deadline that is nearer may be missed, and is not served first. */
+const answerMsMax = 6_000
+/** A class is given a twentieth of the tokens whatever its priority; one request may have as many as ten others. */
+const passedOverMin = 2
+
+/**
+ * Does `a` for certain go before `b`? Below its floor before all others; else by priority, but for a class that has
+ * been passed over for long; then who has been tried, by arrival; of one tenant the earlier deadline. Tenants take turns.
+ */
+export function comesBefore(a: Seen, b: Seen, standing: Standing, nowMs: number): boolean {
+  if (a.tries === 0 && a.facts.deadlineMs < nowMs + answerMsMax) return false
+  const [first, second] = [a.facts.serviceClass, b.facts.serviceClass]
+  if (first.name !== second.name) {
+    const isBelowFloor = ({ name, floor }: typeof first) =>
+      floor > 0 && (standing.inFlight.get(name) ?? 0) < floor * (standing.all + 1)
+    if (isBelowFloor(first) !== isBelowFloor(second)) return isBelowFloor(first)
+    const mayBeDue = ({ name }: typeof first) => (standing.passedOver.get(name) ?? 0) >= passedOverMin
+    if (mayBeDue(second)) return false
+    if (first.priority !== second.priority) return first.priority > second.priority
+    if (mayBeDue(first)) return false
+  }
+  if (a.tries > 0 || b.tries > 0) return a.tries > 0 && (b.tries === 0 || a.order < b.order)
+  if (first.name !== second.name || a.facts.tenant !== b.facts.tenant) return false
+  const [sooner, later] = [a.facts.deadlineMs, b.facts.deadlineMs]
+  return sooner < later || (sooner === later && a.order < b.order)
 }
 
 /** What a vendor charges for it when it is sent. */

@@ -18,6 +18,13 @@ const modes: readonly Mode[] = [
   ...(['busy', 'busy', 'stalls', 'cuts', 'refuses', 'unreachable', 'lost'] as const),
 ]
 
+/** Two that share a priority, one with a floor. */
+const classes = [
+  ...[0, 10, 20, 30].map((priority) => classOf(priority)),
+  classOf(10, { name: 'other/default', weight: 2 }),
+  classOf(0, { name: 'sure/default', floor: 0.25 }),
+]
+
 interface Tenant {
   readonly id: string
   readonly serviceClass: ServiceClass
@@ -68,7 +75,7 @@ export class World {
     this.#models = ['chat', 'code', 'embed'].slice(0, 1 + this.#int(3))
     this.#tenants = Array.from({ length: 2 + this.#int(5) }, (_, n) => ({
       id: `tenant-${n}`,
-      serviceClass: classOf(10 * this.#int(4)),
+      serviceClass: this.#pick(classes),
       countries: this.#some(countries),
       subProcessors: this.#some(subProcessors),
     }))
@@ -124,7 +131,7 @@ export class World {
     const asks = this.#chance(0.2)
     if (asks && this.#curious) {
       this.#host.scheduler.explain(model, this.#word(tenant, model), 'x', nowMs)
-      this.#host.scheduler.expectedWaitMs(model, this.#word(tenant, model), nowMs)
+      this.#host.scheduler.expectedWaitMs(model, this.#word(tenant, model), tenant.serviceClass, tenant.id, nowMs)
     }
     this.#host.tell({
       kind: 'request-arrived',
@@ -135,7 +142,8 @@ export class World {
         model,
         arrivedAtMs: nowMs,
         waitMsMax: this.#waitMsMax,
-        deadlineMs: nowMs + this.#waitMsMax + this.#pick([0, 500, firstByteMs, 3 * firstByteMs]),
+        deadlineMs:
+          nowMs + this.#waitMsMax + this.#pick([0, 500, firstByteMs, 3 * firstByteMs, 60_000, 60_000, 60_000]),
         tokens: { input: 10 + this.#int(this.#chance(0.1) ? 3_000 : 300), cachedInput: 0, output: this.#int(400) },
         eligible: this.#word(tenant, model),
         ...(this.#chance(0.7) && { affinity: `${tenant.id}/${this.#int(5)}` }),
