@@ -31,3 +31,10 @@ test('two histograms together are the histogram of all their values', () => {
   )
   expect([one.count, one.mean, one.max]).toEqual([both.count, both.mean, both.max])
 })
+
+test('where nearly all values are nothing, so are the percentiles', () => {
+  const histogram = new Histogram()
+  for (let i = 0; i < 99; i++) histogram.add(0)
+  histogram.add(40)
+  expect([0.5, 0.95, 1].map((share) => histogram.atShare(share))).toEqual([0, 0, 40])
+})

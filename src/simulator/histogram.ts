@@ -1,4 +1,4 @@
-/** Octaves from 1/16 ms to 2^26 ms, each in so many equal steps: a value is known to 3%, its rank exactly. */
+/** Octaves from 1/16 ms to 2^26 ms, each in so many equal steps: a value is known to 3%, its rank exactly; less is 0. */
 const steps = 32
 const lowest = 1 / 16
 const octaves = 30
@@ -47,6 +47,8 @@ export class Histogram {
     for (let place = 0; place < places; place++) {
       const here = this.#counts[place] as number
       if (before + here >= wanted && here > 0) {
+        // Nearly all of these did not wait at all.
+        if (place === 0) return 0
         const low = valueAt(place)
         return Math.min(this.max, low + ((valueAt(place + 1) - low) * (wanted - before)) / here)
       }

@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../core/errors.ts'
 import type { FailureKind } from '../core/failure.ts'
+import type { ServiceTier } from '../core/service-class.ts'
 import { Histogram, Histograms } from './histogram.ts'
 
 /** What became of one tenant's requests. A request counts once, however often its client asked. */
@@ -132,7 +133,6 @@ const binsMax = 240
 
 /** Takes down what happens; the report is made of it. */
 export class Recorder {
-  readonly tallies: readonly Tally[]
   readonly gap: ServiceGap
   /** By the second in which requests were first made. */
   readonly offeredBySecond: TimeSeries
@@ -152,18 +152,26 @@ export class Recorder {
   /** Requests that got a first try. */
   admitted = 0
   residencyBreaches = 0
-  /** By tenant. */
+  /** By tenant, then by tier. */
   readonly #firstTokenMs: Histograms
   readonly #waitMs: Histograms
   readonly #warmUpMs: number
   readonly #planOf: readonly string[]
+  readonly #tallies: readonly Tally[]
+  readonly #tiers: readonly ServiceTier[]
 
-  constructor(planOf: readonly string[], durationMs: number, warmUpMs: number) {
+  /** `planOf[t]`: of tenant `t`. `tiers`: those that requests come with. */
+  constructor(planOf: readonly string[], tiers: readonly ServiceTier[], durationMs: number, warmUpMs: number) {
     this.#warmUpMs = warmUpMs
     this.#planOf = planOf
-    this.#firstTokenMs = new Histograms(planOf.length)
-    this.#waitMs = new Histograms(planOf.length)
-    this.tallies = planOf.map((_, tenant) => new Tally(this.#firstTokenMs.at(tenant), this.#waitMs.at(tenant)))
+    this.#tiers = tiers
+    const parts = planOf.length * tiers.length
+    this.#firstTokenMs = new Histograms(parts)
+    this.#waitMs = new Histograms(parts)
+    this.#tallies = Array.from(
+      { length: parts },
+      (_, part) => new Tally(this.#firstTokenMs.at(part), this.#waitMs.at(part)),
+    )
     this.gap = new ServiceGap(planOf)
     this.offeredBySecond = new TimeSeries(durationMs, 1_000)
     this.goodBySecond = new TimeSeries(durationMs, 1_000)
@@ -178,16 +186,38 @@ export class Recorder {
     this.firstTokens = Array.from({ length: this.offeredTokens.values.length }, () => new Histogram())
   }
 
-  offered(tenant: number, tokens: number, bornMs: number): void {
+  /** One for each tenant, over all tiers. */
+  get tallies(): readonly Tally[] {
+    return this.#planOf.map((_, tenant) => {
+      const sum = new Tally()
+      for (const tier of this.#tiers) sum.addAll(this.#tally(tenant, tier))
+      return sum
+    })
+  }
+
+  /** By plan and tier, where there were requests: one tally for each tenant that made any. */
+  get classes(): readonly { readonly plan: string; readonly tier: ServiceTier; readonly tallies: readonly Tally[] }[] {
+    return [...new Set(this.#planOf)].flatMap((plan) =>
+      this.#tiers.flatMap((tier) => {
+        const tallies = this.#planOf.flatMap((planOfTenant, tenant) =>
+          planOfTenant === plan ? [this.#tally(tenant, tier)] : [],
+        )
+        const asking = tallies.filter(({ offered }) => offered > 0)
+        return asking.length === 0 ? [] : [{ plan, tier, tallies: asking }]
+      }),
+    )
+  }
+
+  offered(tenant: number, tier: ServiceTier, tokens: number, bornMs: number): void {
     this.offeredBySecond.add(bornMs, 1)
     this.offeredTokens.add(bornMs, tokens)
     if (bornMs < this.#warmUpMs) return
-    const tally = this.#tally(tenant)
+    const tally = this.#tally(tenant, tier)
     tally.offered++
     tally.wantedTokens += tokens
   }
 
-  dispatched(tenant: number, first: boolean, waitMs: number, tokens: number, nowMs: number): void {
+  dispatched(tenant: number, tier: ServiceTier, first: boolean, waitMs: number, tokens: number, nowMs: number): void {
     this.attemptsBySecond.add(nowMs, 1)
     if (first) this.admittedBySecond.add(nowMs, 1)
     this.gap.served(tenant, tokens)
@@ -195,7 +225,7 @@ export class Recorder {
     this.attempts++
     if (!first) return
     this.admitted++
-    this.#waitMs.add(tenant, waitMs)
+    this.#waitMs.add(this.#partOf(tenant, tier), waitMs)
   }
 
   attemptFailed(kind: FailureKind): void {
@@ -205,6 +235,7 @@ export class Recorder {
   /** `firstTokenMs`: from when the client asked to when it had the first token. */
   served(
     tenant: number,
+    tier: ServiceTier,
     tokens: { readonly input: number; readonly cachedInput: number; readonly output: number },
     firstTokenMs: number,
     goalMs: number,
@@ -218,43 +249,47 @@ export class Recorder {
     }
     this.firstTokens[Math.floor(bornMs / this.binMs)]?.add(firstTokenMs)
     if (bornMs < this.#warmUpMs) return
-    const tally = this.#tally(tenant)
+    const tally = this.#tally(tenant, tier)
     tally.served++
     tally.inputTokens += tokens.input
     tally.cachedTokens += tokens.cachedInput
     tally.outputTokens += tokens.output
-    this.#firstTokenMs.add(tenant, firstTokenMs)
+    this.#firstTokenMs.add(this.#partOf(tenant, tier), firstTokenMs)
     if (!good) return
     tally.good++
     tally.goodTokens += all
   }
 
-  refused(tenant: number, code: ErrorCode, nowMs: number): void {
+  refused(tenant: number, tier: ServiceTier, code: ErrorCode, nowMs: number): void {
     this.refusals.add(nowMs, 1)
-    if (nowMs >= this.#warmUpMs) this.#tally(tenant).refused(code)
+    if (nowMs >= this.#warmUpMs) this.#tally(tenant, tier).refused(code)
   }
 
   /** An answer ended before it was whole. */
-  cut(tenant: number, tokens: number, nowMs: number): void {
+  cut(tenant: number, tier: ServiceTier, tokens: number, nowMs: number): void {
     if (nowMs < this.#warmUpMs) return
-    const tally = this.#tally(tenant)
+    const tally = this.#tally(tenant, tier)
     tally.cut++
     tally.wastedTokens += tokens
   }
 
-  gaveUp(tenant: number, tokens: number, nowMs: number): void {
+  gaveUp(tenant: number, tier: ServiceTier, tokens: number, nowMs: number): void {
     if (nowMs < this.#warmUpMs) return
-    const tally = this.#tally(tenant)
+    const tally = this.#tally(tenant, tier)
     tally.gaveUp++
     tally.wastedTokens += tokens
   }
 
   /** Its client asks no more. */
-  lost(tenant: number, bornMs: number): void {
-    if (bornMs >= this.#warmUpMs) this.#tally(tenant).lost++
+  lost(tenant: number, tier: ServiceTier, bornMs: number): void {
+    if (bornMs >= this.#warmUpMs) this.#tally(tenant, tier).lost++
   }
 
-  #tally(tenant: number): Tally {
-    return this.tallies[tenant] as Tally
+  #tally(tenant: number, tier: ServiceTier): Tally {
+    return this.#tallies[this.#partOf(tenant, tier)] as Tally
+  }
+
+  #partOf(tenant: number, tier: ServiceTier): number {
+    return tenant * this.#tiers.length + this.#tiers.indexOf(tier)
   }
 }

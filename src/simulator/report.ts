@@ -9,7 +9,7 @@ export interface Percentiles {
   readonly max: number
 }
 
-/** One line of a table: all requests of a plan, a country, a tenant. */
+/** One line of a table: all requests of a class, a plan, a country, a tenant. */
 export interface GroupReport {
   readonly name: string
   readonly tenants: number
@@ -25,6 +25,8 @@ export interface GroupReport {
   readonly cut: number
   readonly gaveUp: number
   readonly wastedTokens: number
+  /** Jain's index over the tenants of the group, as in `fairness`. */
+  readonly jain: number
 }
 
 export interface PoolReport {
@@ -71,6 +73,8 @@ export interface Report {
   }
   readonly residencyBreaches: number
   readonly violations: readonly { readonly rule: string; readonly detail: string }[]
+  /** By plan and tier, named `PLAN/TIER`. */
+  readonly classes: readonly GroupReport[]
   readonly plans: readonly GroupReport[]
   readonly countries: readonly GroupReport[]
   readonly tenants: readonly GroupReport[]
@@ -84,8 +88,9 @@ const tenantsShown = 50
 
 export function reportOf(outcome: Outcome): Report {
   const { scenario, recorder, fleet } = outcome
+  const { tallies } = recorder
   const total = new Tally()
-  for (const tally of recorder.tallies) total.addAll(tally)
+  for (const tally of tallies) total.addAll(tally)
   const measuredMs = scenario.duration - scenario.warmUp
   const pools = fleet.pools.map(({ name, spec, inFlightMs, upMs }) => ({
     name,
@@ -101,7 +106,7 @@ export function reportOf(outcome: Outcome): Report {
     (sum, pool) => (sum === null || pool.costUsd === null ? null : sum + pool.costUsd),
     0,
   )
-  const byPlan = grouped(outcome, ({ plan }) => plan)
+  const byPlan = grouped(outcome, tallies, ({ plan }) => plan)
   byPlan.sort((a, b) => (scenario.plans[b.name]?.priority ?? 0) - (scenario.plans[a.name]?.priority ?? 0))
   return {
     name: scenario.name,
@@ -126,12 +131,17 @@ export function reportOf(outcome: Outcome): Report {
     },
     costUsd,
     usdPerMillionGoodTokens: costUsd === null ? null : (costUsd / Math.max(1, total.goodTokens)) * 1e6,
-    fairness: { jain: jain(recorder.tallies), largestServiceGap: recorder.gap.largest },
+    fairness: { jain: jain(tallies), largestServiceGap: recorder.gap.largest },
     residencyBreaches: recorder.residencyBreaches,
     violations: outcome.violations,
+    classes: byPlan.flatMap(({ name }) =>
+      recorder.classes
+        .filter(({ plan }) => plan === name)
+        .map(({ tier, tallies: ofClass }) => groupReport(`${name}/${tier}`, ofClass)),
+    ),
     plans: byPlan,
-    countries: grouped(outcome, ({ country }) => country),
-    tenants: grouped(outcome, ({ id }) => id)
+    countries: grouped(outcome, tallies, ({ country }) => country),
+    tenants: grouped(outcome, tallies, ({ id }) => id)
       .sort((a, b) => b.offered - a.offered)
       .slice(0, tenantsShown),
     pools,
@@ -175,20 +185,25 @@ export function timelineOf({ scenario, recorder, utilisation, fleet }: Outcome):
 }
 
 function grouped(
-  { tenants, recorder }: Outcome,
+  { tenants }: Outcome,
+  tallies: readonly Tally[],
   nameOfTenant: (tenant: Outcome['tenants'][number]) => string,
 ): GroupReport[] {
-  const groups = new Map<string, { tally: Tally; tenants: number }>()
-  tenants.forEach((tenant, index) => {
-    const name = nameOfTenant(tenant)
-    const group = groups.get(name) ?? { tally: new Tally(), tenants: 0 }
-    groups.set(name, group)
-    group.tally.addAll(recorder.tallies[index] as Tally)
-    group.tenants++
-  })
-  return [...groups].map(([name, { tally, tenants: count }]) => ({
+  const groups = Map.groupBy(tenants.keys(), (index) => nameOfTenant(tenants[index] as Outcome['tenants'][number]))
+  return [...groups].map(([name, members]) =>
+    groupReport(
+      name,
+      members.map((index) => tallies[index] as Tally),
+    ),
+  )
+}
+
+function groupReport(name: string, tallies: readonly Tally[]): GroupReport {
+  const tally = new Tally()
+  for (const one of tallies) tally.addAll(one)
+  return {
     name,
-    tenants: count,
+    tenants: tallies.length,
     offered: tally.offered,
     served: share(tally.served, tally.offered),
     good: share(tally.good, tally.offered),
@@ -199,7 +214,8 @@ function grouped(
     cut: tally.cut,
     gaveUp: tally.gaveUp,
     wastedTokens: tally.wastedTokens,
-  }))
+    jain: jain(tallies),
+  }
 }
 
 function percentiles(histogram: { atShare(at: number): number; readonly max: number }): Percentiles {

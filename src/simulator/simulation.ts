@@ -7,7 +7,7 @@ import type { Random } from '../core/random.ts'
 import { hashText, rendezvousWeight } from '../core/rendezvous.ts'
 import type { Eligibility, RequestFacts } from '../core/request.ts'
 import { Scheduler, type SchedulerPolicy } from '../core/scheduler.ts'
-import { type ServiceTerms, type ServiceTier, serviceTermsOf, timesOf } from '../core/service-class.ts'
+import { type ServiceTerms, type ServiceTier, serviceTermsOf, serviceTiers, timesOf } from '../core/service-class.ts'
 import { Agenda } from './agenda.ts'
 import { type ClientRetry, Clients } from './clients.ts'
 import { type Arrival, type DemandFiles, type Source, sourcesOf } from './demand.ts'
@@ -137,6 +137,7 @@ class Simulation {
     this.#clients = new Clients(scenario)
     this.#recorder = new Recorder(
       this.#tenants.map(({ plan }) => plan),
+      serviceTiers.filter((tier) => scenario.demand.some((demand) => demand.tier === tier)),
       scenario.duration,
       scenario.warmUp,
     )
@@ -218,7 +219,7 @@ class Simulation {
       const bornMs = from.nextMs
       const arrival = from.take()
       this.#agenda.set(entity, from.nextMs)
-      this.#recorder.offered(arrival.tenant, arrival.input + arrival.output, bornMs)
+      this.#recorder.offered(arrival.tenant, arrival.demand.tier, arrival.input + arrival.output, bornMs)
       this.#observer?.offered(arrival, bornMs)
       return this.#arrives({ arrival, bornMs, clientTry: 1 })
     }
@@ -308,7 +309,7 @@ class Simulation {
     const requests = this.#requests
     if (requests.stage[slot] === stage.waiting) this.#waitsNoMore(slot)
     const tokens = this.#leaveReplica(slot)
-    this.#recorder.gaveUp(requests.tenant[slot] as number, tokens, this.#nowMs)
+    this.#recorder.gaveUp(requests.tenant[slot] as number, this.#tierOf(slot), tokens, this.#nowMs)
     this.#invariants.requestEnded(slot)
     // Freed only after the scheduler knows, or a new request would take the slot while the old one is still open there.
     this.#tell({ kind: 'request-cancelled', requestId: requests.ids[slot] as string })
@@ -331,7 +332,11 @@ class Simulation {
       this.#agenda.set(this.#entity.retries, this.#clients.nextRetryMs)
       return
     }
-    this.#recorder.lost(tenant, retry.bornMs)
+    this.#recorder.lost(tenant, retry.arrival.demand.tier, retry.bornMs)
+  }
+
+  #tierOf(slot: number): ServiceTier {
+    return (this.#requests.arrival[slot] as Arrival).demand.tier
   }
 
   #waits(slot: number): void {
@@ -388,7 +393,7 @@ class Simulation {
     requests.replica[slot] = -1
     const tokens = (requests.input[slot] as number) + (requests.output[slot] as number)
     const waitMs = nowMs - (requests.arrivedMs[slot] as number)
-    this.#recorder.dispatched(tenant, attempt.number === 1, waitMs, tokens, nowMs)
+    this.#recorder.dispatched(tenant, this.#tierOf(slot), attempt.number === 1, waitMs, tokens, nowMs)
     const answer = this.#fleet.ask(attempt.endpoint.index, slot, nowMs)
     const limitMs = nowMs + this.#scenario.gateway.firstByte
     if (answer.kind === 'failed') return this.#failLater(slot, answer.failure, answer.atMs)
@@ -406,7 +411,7 @@ class Simulation {
     this.#decisions++
     this.#digest.add(-(this.#requests.sequence[slot] as number))
     this.#waitsNoMore(slot)
-    this.#recorder.refused(this.#requests.tenant[slot] as number, code, this.#nowMs)
+    this.#recorder.refused(this.#requests.tenant[slot] as number, this.#tierOf(slot), code, this.#nowMs)
     this.#invariants.requestEnded(slot)
     this.#ends(slot, retryAfterMs, errorCodes[code].retry)
   }
@@ -445,7 +450,7 @@ class Simulation {
     const { networkMs, firstTokenGoalMs } = this.#tenants[tenant] as SimulatedTenant
     const bornMs = requests.bornMs[slot] as number
     const firstTokenMs = (requests.firstTokenMs[slot] as number) - bornMs + networkMs
-    this.#recorder.served(tenant, tokens, firstTokenMs, firstTokenGoalMs, bornMs)
+    this.#recorder.served(tenant, this.#tierOf(slot), tokens, firstTokenMs, firstTokenGoalMs, bornMs)
     this.#observer?.served(
       requests.arrival[slot] as Arrival,
       bornMs,
@@ -502,7 +507,7 @@ class Simulation {
       this.#waits(slot)
       return this.#tell({ kind: 'attempt-failed', attemptId, failure })
     }
-    this.#recorder.cut(requests.tenant[slot] as number, tokens, this.#nowMs)
+    this.#recorder.cut(requests.tenant[slot] as number, this.#tierOf(slot), tokens, this.#nowMs)
     this.#invariants.requestEnded(slot)
     this.#tell({ kind: 'attempt-failed', attemptId, failure })
     this.#ends(slot, undefined, true)

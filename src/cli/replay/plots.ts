@@ -53,15 +53,24 @@ export function logScale(label: string, min: number, max: number, format: Format
 
 const stepsShownMax = 10
 
-/** Lines over two scales. */
-export function linePlot(curves: readonly Curve[], x: Scale, y: Scale): string {
+/** Lines over two scales. `spans`: parts of the x axis to shade, `[from, to]`. */
+export function linePlot(
+  curves: readonly Curve[],
+  x: Scale,
+  y: Scale,
+  spans: readonly (readonly [from: number, to: number])[] = [],
+): string {
   if (curves.every(({ points }) => points.length === 0)) return nothing
   const shown = curves.map((curve, index) => ({ ...curve, color: curve.color ?? `c${index}` }))
   const lines = shown.map(({ points, color }) => {
     const path = points.map(([px, py]) => `${percent(x.at(px))},${percent(1 - y.at(py))}`).join(' ')
     return `<polyline fill="none" stroke="var(--${color})" stroke-width="1.75" stroke-linejoin="round" vector-effect="non-scaling-stroke" points="${path}"/>`
   })
-  return legend(shown) + frame(lines.join(''), x, y)
+  const shades = spans.map(([from, to]) => {
+    const [left, right] = [x.at(from), x.at(to)].map((at) => Math.min(1, Math.max(0, at))) as [number, number]
+    return `<rect x="${percent(left)}" width="${percent(right - left)}" y="0" height="100" fill="var(--bad)" opacity="0.09"/>`
+  })
+  return legend(shown) + frame([...shades, ...lines].join(''), x, y)
 }
 
 /** Parts of a whole over time, stacked: each layer has one value for each step of time. */

@@ -3,7 +3,7 @@ import { html } from '../replay/escape.ts'
 import { count } from '../replay/format.ts'
 import { figure, highest, logScaleOver, pageHead, table, tile } from '../replay/parts.ts'
 import { type Curve, linearScale, linePlot, type Scale, timeScale } from '../replay/plots.ts'
-import { faultTable, groupTable, headline, lossTable, poolTable, type Table } from './rows.ts'
+import { classTable, faultTable, groupTable, headline, lossTable, poolTable, type Table } from './rows.ts'
 
 const poolsShown = 8
 
@@ -26,16 +26,17 @@ ${headline(report)
   .map(([title, value, note]) => tile(html(title), html(value), html(note)))
   .join('\n')}
 </section>
+${timeline.faults.length > 0 ? `<section class="figures faulty">${figure('What went wrong when', faultPlot(timeline, x))}</section>` : ''}
 <section class="figures">
-${timeline.faults.length > 0 ? figure('What went wrong when', faultPlot(timeline, x)) : ''}
 ${figure('Tokens', tokenPlot(timeline, x))}
 ${figure('First token', firstTokenPlot(timeline, x))}
-${figure('Waiting', linePlotOf([{ name: 'requests waiting', points: points(timeline, timeline.waiting) }], x, 'requests'))}
-${figure('Refused', linePlotOf([{ name: 'refusals', color: 'bad', points: points(timeline, timeline.refusalsPerSecond) }], x, 'a second'))}
+${figure('Waiting', linePlotOf(timeline, [{ name: 'requests waiting', points: points(timeline, timeline.waiting) }], x, 'requests'))}
+${figure('Refused', refusalPlot(timeline, x))}
 ${figure('Slots in use', utilisationPlot(timeline, x))}
 </section>
 <section class="tables wide">
 ${part('Plans', groupTable('plan', report.plans))}
+${part('Classes', classTable(report))}
 ${part('Countries', groupTable('country', report.countries))}
 ${part('Pools', poolTable(report))}
 ${part('Faults', faultTable(report))}
@@ -52,8 +53,19 @@ function points({ binSeconds }: Timeline, values: readonly number[]): [number, n
   return values.map((value, bin): [number, number] => [(bin + 0.5) * binSeconds, value])
 }
 
-function linePlotOf(curves: readonly Curve[], x: Scale, label: string): string {
-  return linePlot(curves, x, linearScale(label, highest(curves)))
+function linePlotOf(timeline: Timeline, curves: readonly Curve[], x: Scale, label: string): string {
+  return linePlot(curves, x, linearScale(label, highest(curves)), spansOf(timeline))
+}
+
+/** When something was wrong, for every plot to show. */
+function spansOf({ faults }: Timeline): [number, number][] {
+  return faults.map(({ startSeconds, endSeconds }) => [startSeconds, endSeconds])
+}
+
+function refusalPlot(timeline: Timeline, x: Scale): string {
+  if (timeline.refusalsPerSecond.every((value) => value === 0)) return '<p class="nothing">nobody was refused</p>'
+  const curve = { name: 'refusals', color: 'bad', points: points(timeline, timeline.refusalsPerSecond) }
+  return linePlotOf(timeline, [curve], x, 'a second')
 }
 
 function tokenPlot(timeline: Timeline, x: Scale): string {
@@ -64,7 +76,7 @@ function tokenPlot(timeline: Timeline, x: Scale): string {
       points: points(timeline, values),
     })),
   ].map((curve, index) => ({ ...curve, color: index === 0 ? 'c7' : `c${(index - 1) % 7}` }))
-  return linePlotOf(curves, x, 'tokens a second, by when they were asked for')
+  return linePlotOf(timeline, curves, x, 'tokens a second, by when they were asked for')
 }
 
 function firstTokenPlot(timeline: Timeline, x: Scale): string {
@@ -75,7 +87,7 @@ function firstTokenPlot(timeline: Timeline, x: Scale): string {
     ),
   })
   const curves = [curve('median', 'p50'), curve('95th percentile', 'p95')]
-  return linePlot(curves, x, logScaleOver(curves, 1, 'time to the first token'))
+  return linePlot(curves, x, logScaleOver(curves, 1, 'time to the first token'), spansOf(timeline))
 }
 
 function utilisationPlot(timeline: Timeline, x: Scale): string {
@@ -90,6 +102,7 @@ function utilisationPlot(timeline: Timeline, x: Scale): string {
     curves,
     x,
     linearScale('slots in use', 100, (value) => `${value}%`),
+    spansOf(timeline),
   )
 }
 
@@ -108,5 +121,8 @@ const ownStyle = `
 .faults li{margin:6px 0}
 .faults div{background:var(--line);border-radius:4px;height:10px;overflow:hidden}
 .faults i{display:block;height:10px;background:var(--bad);border-radius:4px}
-.wide{grid-template-columns:repeat(auto-fit,minmax(min(100%,780px),1fr))}
+.faulty>figure{flex-basis:100%}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(200px,1fr))}
+.wide>div,.wide>div:first-child{flex:1 1 auto;max-width:100%}
+.wide td:first-child{white-space:nowrap}
 `

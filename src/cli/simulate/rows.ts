@@ -9,7 +9,18 @@ export interface Table {
 
 export function groupTable(title: string, groups: readonly GroupReport[]): Table {
   return {
-    columns: [title, 'requests', 'served', 'in time', 'goodput', 'first p50', 'p95', 'p99', 'wait p95', 'refused'],
+    columns: [
+      title,
+      'requests',
+      'served',
+      'in time',
+      'goodput',
+      ...['first p50', 'p95', 'p99'],
+      ...['wait p50', 'p95', 'p99'],
+      'refused',
+      'wasted tokens',
+      'Jain',
+    ],
     rows: groups.map((group) => [
       group.name,
       count(group.offered),
@@ -17,10 +28,17 @@ export function groupTable(title: string, groups: readonly GroupReport[]): Table
       percentage(group.good),
       percentage(group.goodput),
       ...times(group.firstTokenMs),
-      duration(group.waitMs.p95),
+      ...times(group.waitMs),
       count(Object.values(group.refused).reduce((sum, number) => sum + number, 0)),
+      count(group.wastedTokens),
+      group.tenants > 1 ? group.jain.toFixed(3) : '',
     ]),
   }
+}
+
+/** By class only where that says more than by plan. */
+export function classTable({ classes, plans }: Report): Table {
+  return groupTable('class', classes.length > plans.length ? classes : [])
 }
 
 export function poolTable({ pools }: Report): Table {
@@ -56,16 +74,15 @@ export function faultTable({ recoveries }: Report): Table {
   }
 }
 
-export function lossTable({ refused, attemptFailures, plans }: Report): Table {
-  const cut = plans.reduce((sum, plan) => sum + plan.cut, 0)
-  const gaveUp = plans.reduce((sum, plan) => sum + plan.gaveUp, 0)
-  const rows = [
-    ...Object.entries(refused).map(([code, number]) => ['refused', code, count(number)]),
-    ...(cut > 0 ? [['answer cut', '', count(cut)]] : []),
-    ...(gaveUp > 0 ? [['client gave up', '', count(gaveUp)]] : []),
-    ...Object.entries(attemptFailures).map(([kind, number]) => ['try failed', kind, count(number)]),
-  ]
-  return { columns: ['what', 'why', 'times'], rows }
+/** What went wrong, why, and how often; what clients were told by class. */
+export function lossTable({ classes, attemptFailures }: Report): Table {
+  const rows = classes.flatMap(({ name, refused, cut, gaveUp }) => [
+    ...Object.entries(refused).map(([code, number]) => ['refused', code, name, count(number)]),
+    ...(cut > 0 ? [['answer cut', '', name, count(cut)]] : []),
+    ...(gaveUp > 0 ? [['client gave up', '', name, count(gaveUp)]] : []),
+  ])
+  const failures = Object.entries(attemptFailures).map(([kind, number]) => ['try failed', kind, '', count(number)])
+  return { columns: ['what', 'why', 'class', 'times'], rows: [...rows, ...failures] }
 }
 
 /** What is said in one number each: name, value, note. */
@@ -77,7 +94,11 @@ export function headline(report: Report): readonly (readonly [name: string, valu
       percentage(report.goodput),
       `${count(report.goodTokens)} of ${count(report.wantedTokens)} tokens in time`,
     ],
-    ['served', percentage(report.served), `${percentage(report.good)} with the first token in time`],
+    [
+      'served',
+      percentage(report.served),
+      `${percentage(report.good)} with the first token in time; ${count(report.openAtEnd)} open at the end`,
+    ],
     ['first token, median', duration(report.firstTokenMs.p50), `95% within ${duration(report.firstTokenMs.p95)}`],
     ['wait, 95%', duration(report.waitMs.p95), `99% within ${duration(report.waitMs.p99)}`],
     ['residency breaches', count(report.residencyBreaches), 'requests processed where their terms do not allow it'],

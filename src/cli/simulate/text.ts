@@ -1,7 +1,10 @@
 import type { Report } from '../../simulator/report.ts'
 import type { Terminal } from '../command.ts'
 import { count } from '../replay/format.ts'
-import { faultTable, groupTable, headline, lossTable, poolTable, type Table } from './rows.ts'
+import { classTable, faultTable, groupTable, headline, lossTable, poolTable, type Table } from './rows.ts'
+
+/** The largest; the JSON and the page have more. */
+const tenantsShown = 10
 
 /** The report of a simulation for a terminal. */
 export function reportText(report: Report, terminal: Terminal): string {
@@ -20,7 +23,9 @@ export function reportText(report: Report, terminal: Terminal): string {
       : []),
     ...violations.map(({ rule, detail }) => terminal.bad(`broken: ${rule}: ${detail}`)),
     ...table(groupTable('plan', report.plans)),
+    ...table(classTable(report)),
     ...table(groupTable('country', report.countries)),
+    ...table(groupTable('tenant', report.tenants.slice(0, tenantsShown))),
     ...table(poolTable(report)),
     ...table(faultTable(report)),
     ...table(lossTable(report)),
