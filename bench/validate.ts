@@ -1,13 +1,14 @@
-// Whether the simulator tells the truth: `npm run bench:validate -- [--check] [--json]`; about two minutes.
+// Whether the simulator tells the truth: `npm run bench:validate -- [--check] [--json]`; some minutes.
 //
-// Each part says what it holds against what: queues against theory (validate/queueing.ts). `--check` exits with 1 where
-// one does not hold.
+// Each part says what it holds against what: queues against theory (validate/queueing.ts), a day of a real fleet
+// (validate/fleet-day.ts). `--check` exits with 1 where one does not hold.
 import { parseArgs } from 'node:util'
 import { openTerminal } from '../src/cli/terminal.ts'
+import { checkFleetDay } from './validate/fleet-day.ts'
 import { checkQueues } from './validate/queueing.ts'
 
 const { values } = parseArgs({ options: { check: { type: 'boolean' }, json: { type: 'boolean' } } })
-const findings = [...checkQueues()]
+const findings = [...checkQueues(), ...checkFleetDay()]
 const terminal = openTerminal({ ...process, cwd: process.cwd(), json: values.json === true })
 const figure = (value: number) => value.toLocaleString('en-US', { maximumFractionDigits: 1 })
 terminal.result(
