@@ -1,3 +1,4 @@
+import type { BrownoutStep } from '../core/brownout.ts'
 import type { NoLoadFirstToken, RoutingPreset, TokenPrices } from '../core/endpoint.ts'
 import type { ServiceTier, TierTerms } from '../core/service-class.ts'
 
@@ -106,6 +107,8 @@ export interface PlanConfig {
   readonly tiers: Readonly<Partial<Record<ServiceTier, TierTerms>>>
   /** What becomes of a request for a tier that the plan does not have: it is served as `default`, or refused. */
   readonly otherTiers: 'default' | 'refuse'
+  /** What it does without while a model is short, in the order of rising pressure. */
+  readonly brownout: readonly BrownoutStep[]
 }
 
 /** Absent limits are off. */

@@ -73,7 +73,11 @@ describe('a configuration', () => {
   })
 
   test('gives plans without a word on tiers those that give way, and refuses no tier', () => {
-    expect(config(small('{ plan: api }')).plans['team']).toEqual({ priority: 20, tiers: {}, otherTiers: 'default' })
+    expect(config(small('{ plan: api }')).plans['team']).toMatchObject({
+      priority: 20,
+      tiers: {},
+      otherTiers: 'default',
+    })
     const plans = 'plans: { api: { priority: 10, tiers: { flex: { deadlineMs: 60000 } } } }'
     expect(config(small('{ plan: api }', plans)).plans['api']?.tiers).toEqual({
       flex: { floor: 0, weight: 1, deadlineMs: 60_000 },
@@ -86,6 +90,21 @@ describe('a configuration', () => {
     expect(parse(small('{ plan: api }', plans(0.3))).kind).toBe('valid')
     expect(issues(parse(small('{ plan: api }', plans(0.4))))).toEqual([
       { path: 'plans', line: expect.any(Number), message: expect.stringContaining('come to 1.1') },
+    ])
+  })
+
+  test('leads a brownout from models that there are to others, in the order of rising pressure', () => {
+    const plans = (steps: string) => `plans: { api: { priority: 1, brownout: [${steps}] } }`
+    const parsed = config(small('{ plan: api }', plans('{ above: 1, outputTokensMax: 9 }, { above: 2, refuse: true }')))
+    expect(parsed.plans['api']?.brownout).toEqual([
+      { above: 1, models: {}, without: [], refuse: false, outputTokensMax: 9 },
+      { above: 2, models: {}, without: [], refuse: true },
+    ])
+    const wrong = plans('{ above: 2, models: { caht: chat } }, { above: 2, models: { chat: chat } }')
+    expect(issues(parse(small('{ plan: api }', wrong)))).toMatchObject([
+      { path: 'plans.api.brownout[0].models.caht', message: 'there is no model caht; did you mean chat?' },
+      { path: 'plans.api.brownout[1].above', message: 'each step begins above the one before it, 2' },
+      { path: 'plans.api.brownout[1].models.chat', message: 'a model cannot stand in for itself' },
     ])
   })
 

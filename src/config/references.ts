@@ -13,6 +13,7 @@ export function referenceFindings(root: unknown): Finding[] {
   return [
     ...endpointFindings(file),
     ...planFindings(file),
+    ...brownoutFindings(file),
     ...tenantFindings(file),
     ...credentialFindings(file),
     ...listenFindings(file),
@@ -45,6 +46,30 @@ function planFindings(file: Fields): Finding[] {
   if (sum <= floorSumMax) return []
   const message = `the floors of all plans and tiers come to ${Number(sum.toFixed(3))}, and there is no more than 1 of any model`
   return [{ path: ['plans'], message }]
+}
+
+/** Steps stand in the order in which they come into force, and lead from a model that there is to another. */
+function brownoutFindings(file: Fields): Finding[] {
+  const findings: Finding[] = []
+  const models = Object.keys(record(file['models']))
+  for (const [name, plan] of Object.entries(record(file['plans']))) {
+    let last = 0
+    for (const [index, step] of list(record(plan)['brownout']).entries()) {
+      const path = ['plans', name, 'brownout', index]
+      const { above, models: standIns } = record(step)
+      if (typeof above === 'number') {
+        if (above <= last)
+          findings.push({ path: [...path, 'above'], message: `each step begins above the one before it, ${last}` })
+        last = above
+      }
+      for (const [asked, served] of Object.entries(record(standIns))) {
+        const at = [...path, 'models', asked]
+        findings.push(...dangling(at, 'model', asked, models), ...dangling(at, 'model', served, models))
+        if (asked === served) findings.push({ path: at, message: 'a model cannot stand in for itself' })
+      }
+    }
+  }
+  return findings
 }
 
 function tenantFindings(file: Fields): Finding[] {

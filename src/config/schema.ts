@@ -1,4 +1,5 @@
 import { z } from 'zod'
+import { brownoutFeatures } from '../core/brownout.ts'
 import { serviceTiers } from '../core/service-class.ts'
 import { isCountryCode, meantCountry } from './countries.ts'
 
@@ -144,12 +145,24 @@ const tierSchema = z.strictObject({
   weight: z.number().min(0.001).max(1_000).default(1),
 })
 
+const brownoutStepSchema = z.strictObject({
+  above: z.number().min(0.01).max(10),
+  models: z.record(name, name).default({}),
+  outputTokensMax: z.number().int().min(1).max(10_000_000).optional(),
+  without: z
+    .array(z.enum(brownoutFeatures, { error: `a feature is one of ${brownoutFeatures.join(', ')}` }))
+    .default([]),
+  waitMs: ms.optional(),
+  refuse: z.boolean().default(false),
+})
+
 const planSchema = z.strictObject({
   priority,
   tiers: z
     .partialRecord(z.enum(serviceTiers, { error: `a tier is one of ${serviceTiers.join(', ')}` }), tierSchema)
     .default({}),
   otherTiers: z.enum(['default', 'refuse']).default('default'),
+  brownout: z.array(brownoutStepSchema).max(20).default([]),
 })
 
 /** A set without anything in it is what a template makes whose source was lost: it must not empty a running gateway. */

@@ -212,6 +212,24 @@ export class Model {
     return Number.isFinite(soonestMs) ? soonestMs : 0
   }
 
+  /**
+   * What is asked of the eligible places for what they can take: requests in flight there, and those of no smaller
+   * priority that wait for them, by the slots of the places that may be asked. Above 1: one that comes now waits.
+   * Infinite where none may be asked.
+   */
+  pressure(eligible: Eligibility, priority: number, nowMs: number): number {
+    if (!this.fleet.fits(eligible)) return 0
+    let inFlight = 0
+    let slots = 0
+    for (const index of eligible.indices) {
+      const state = this.fleet.at(index)
+      if (state.heldUntilMs > nowMs || !this.isGood(state)) continue
+      inFlight += state.inFlight
+      slots += state.slots(nowMs)
+    }
+    return slots === 0 ? Number.POSITIVE_INFINITY : (inFlight + this.queue.lengthFrom(eligible, priority)) / slots
+  }
+
   /** How the eligible places stand. Of very many it may be a moment old. The word must be of the version in force. */
   outlook(eligible: Eligibility, nowMs: number): Outlook {
     if (this.#crowd === undefined) return this.#look(eligible, nowMs)

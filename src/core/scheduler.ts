@@ -161,6 +161,11 @@ export class Scheduler {
     return expectedWaitMs(model, { eligible, priority: serviceClass.priority, account, flow }, nowMs)
   }
 
+  /** Demand for a model's eligible places by what they can take; see `Model.pressure`. 0 for a model it does not know. */
+  pressure(model: string, eligible: Eligibility, priority: number, nowMs: number): number {
+    return this.#fleet.knownModel(model)?.pressure(eligible, priority, nowMs) ?? 0
+  }
+
   #act(action: Action): void {
     if (this.#actions === nothing) this.#actions = [action]
     else this.#actions.push(action)

@@ -169,9 +169,17 @@ export class WaitQueue<W extends Waiter> {
 
   /** The same for all classes of larger priority. */
   lengthAbove(eligible: Eligibility, priority: number): number {
+    return this.#sum(eligible, (each) => each > priority)
+  }
+
+  /** And for those of equal priority too. */
+  lengthFrom(eligible: Eligibility, priority: number): number {
+    return this.#sum(eligible, (each) => each >= priority)
+  }
+
+  #sum(eligible: Eligibility, counts: (priority: number) => boolean): number {
     let length = 0
-    for (const lane of this.#fresh.get(eligible)?.lanes ?? [])
-      if (lane.account.priority > priority) length += lane.length
+    for (const lane of this.#fresh.get(eligible)?.lanes ?? []) if (counts(lane.account.priority)) length += lane.length
     return length
   }
 

@@ -39,6 +39,8 @@ export interface Explanation {
   readonly location_allowed: boolean
   /** Null where nobody may serve it. */
   readonly expected_wait_ms: number | null
+  /** Demand for the eligible places by what they can take, as a request of the plan's default tier feels it. */
+  readonly pressure: number | null
   readonly candidates: readonly ExplainedEndpoint[]
 }
 
@@ -101,8 +103,14 @@ export function explain(
       access.eligible.indices.length === 0
         ? null
         : scheduler.expectedWaitMs(model, access.eligible, serviceClass, caller.tenant.id, nowMs),
+    pressure: finite(scheduler.pressure(model, access.eligible, serviceClass.priority, nowMs)),
     candidates,
   }
+}
+
+/** Null where no place can be asked at all. */
+function finite(value: number): number | null {
+  return Number.isFinite(value) ? value : null
 }
 
 function explainedPrices(prices: TokenPrices | undefined): ExplainedPrices | null {

@@ -9,6 +9,7 @@ import { FlatMap } from '../core/flat-map.ts'
 import type { EndpointId, RequestId } from '../core/ids.ts'
 import type { Random } from '../core/random.ts'
 import { Scheduler, type SchedulerSnapshot } from '../core/scheduler.ts'
+import { type BrownoutReading, Brownouts } from './brownout.ts'
 import { Dispatcher, type EventLog } from './dispatcher.ts'
 import { Front } from './http/front.ts'
 import { InputEstimate } from './input-estimate.ts'
@@ -43,6 +44,7 @@ export class Gateway {
   readonly #scheduler: Scheduler
   readonly #dispatcher: Dispatcher
   readonly #prober: Prober
+  readonly #brownouts: Brownouts
   readonly #open = new FlatMap<RequestId, Relay>()
   readonly #handler: RequestHandler
   readonly #lifecycle: Lifecycle = { probed: false, draining: false }
@@ -58,6 +60,7 @@ export class Gateway {
       { attemptsMax: config.limits.attemptsMax, queueLengthMax: config.limits.queueLengthMax },
       options.random,
     )
+    this.#brownouts = new Brownouts(this.#scheduler)
     this.#dispatcher = new Dispatcher(
       this.#scheduler,
       clock,
@@ -88,6 +91,7 @@ export class Gateway {
       house,
       keys,
       scheduler: this.#scheduler,
+      brownouts: this.#brownouts,
       prober: this.#prober,
       lifecycle: this.#lifecycle,
       onBug: (requestId, thrown) => options.onBug?.(requestId, thrown),
@@ -134,6 +138,11 @@ export class Gateway {
 
   snapshot(): SchedulerSnapshot {
     return this.#scheduler.snapshot(this.#options.clock.nowMs())
+  }
+
+  /** How far down its steps each class is for each model that it asked for; see `Brownouts`. */
+  get brownouts(): readonly BrownoutReading[] {
+    return this.#brownouts.readings()
   }
 
   setTls(cert: Buffer, key: Buffer): void {

@@ -1,6 +1,7 @@
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import type { EndpointHealth } from '../core/events.ts'
 import type { Failure } from '../core/failure.ts'
+import type { BrownoutReading } from './brownout.ts'
 import type { Gateway } from './gateway.ts'
 import { genAiBounds, genAiOperation } from './gen-ai.ts'
 import type { Observer, RequestSummary } from './observer.ts'
@@ -35,6 +36,11 @@ export class Metrics implements Observer {
     'spillway_endpoint_changes_total',
     'Changes of an endpoint between open, ejected, probing and down.',
     ['endpoint', 'state'],
+  )
+  readonly #brownouts = new Counter(
+    'spillway_brownouts_total',
+    'Requests that did without something because their model was short.',
+    ['model', 'plan', 'what'],
   )
   readonly #duration = new Histogram(
     'gen_ai_server_request_duration_seconds',
@@ -109,6 +115,7 @@ export class Metrics implements Observer {
     } = summary
     this.#requests.add(1, model ?? '', plan, String(status), state)
     if (summary.retryCount > 0) this.#retriesSeen.add(1)
+    for (const [what] of summary.brownout) this.#brownouts.add(1, model ?? '', plan, what)
     // Without a known model it was refused before anything was to be timed.
     if (model === undefined) return
     const operation = genAiOperation(summary.operation)
@@ -141,6 +148,10 @@ export class Metrics implements Observer {
       new Reading('gauge', name, help, ['endpoint'], () =>
         gateway.snapshot().endpoints.map((endpoint) => [[endpoint.endpointId], read(endpoint)] as const),
       )
+    const perBrownout = (name: string, help: string, read: (reading: BrownoutReading) => number) =>
+      new Reading('gauge', name, help, ['class', 'model'], () =>
+        gateway.brownouts.map((reading) => [[reading.className, reading.model], read(reading)] as const),
+      )
     this.#readings = [
       one(
         'spillway_open_requests',
@@ -149,6 +160,16 @@ export class Metrics implements Observer {
       ),
       one('spillway_open_streams', 'Streams being sent.', () => this.#streams),
       one('spillway_waiting_requests', 'Requests waiting for a free slot.', () => gateway.snapshot().waiting),
+      perBrownout(
+        'spillway_brownout_steps',
+        "Steps of its plan's brownout that are in force for a class and a model.",
+        ({ level }) => level,
+      ),
+      perBrownout(
+        'spillway_model_pressure',
+        'Requests in flight and before one of a class, by the slots of the places that may serve it.',
+        ({ pressure }) => pressure,
+      ),
       one('spillway_buffered_body_bytes', 'Request bodies held in memory.', () => gateway.bufferedBytes),
       one('spillway_journal_healthy', '1 while requests can be recorded.', () => Number(journalHealthy())),
       perEndpoint('spillway_endpoint_in_flight', 'Requests in flight at an endpoint.', ({ inFlight }) => inFlight),
@@ -203,6 +224,7 @@ export class Metrics implements Observer {
       this.#cost,
       this.#retriesSeen,
       this.#endpointChanges,
+      this.#brownouts,
       this.#duration,
       this.#firstToken,
       this.#perToken,

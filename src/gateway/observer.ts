@@ -1,6 +1,7 @@
 import type { SettleState, TokenSource } from '../adapters/storage/journal-record.ts'
 import type { Failure } from '../core/failure.ts'
 import type { TokenCount } from '../core/request.ts'
+import type { BrownoutWords } from './brownout.ts'
 import type { ServedEndpoint } from './plane.ts'
 
 /** How one request went, for metrics, log and trace. Holds no content and no key. */
@@ -28,6 +29,8 @@ export interface RequestSummary {
   /** Our own share of that. */
   readonly overheadMs: number | undefined
   readonly retryCount: number
+  /** What the request did without because its model was short; empty for most. */
+  readonly brownout: BrownoutWords
 }
 
 /** What is known of a request while it runs. Nothing of it is kept by an observer but what it reads at once. */

@@ -2,6 +2,7 @@ import { type ListPrice, type PriceBook, priceListOf } from '../adapters/price-b
 import type { Provider } from '../adapters/providers/provider.ts'
 import type { Config, ModelConfig, PlanConfig } from '../config/config.ts'
 import { endpointsOf, type PlacedEndpoint, routingOf } from '../config/endpoints.ts'
+import type { BrownoutStep } from '../core/brownout.ts'
 import type { TokenPrices } from '../core/endpoint.ts'
 import type { RoutingByModel } from '../core/events.ts'
 import type { EndpointId } from '../core/ids.ts'
@@ -21,6 +22,8 @@ export interface ServedEndpoint extends PlacedEndpoint {
 export interface Access {
   readonly model: ModelConfig
   readonly tiers: PlanTiers
+  /** What the caller's plan does without while the model is short. */
+  readonly brownout: readonly BrownoutStep[]
   readonly eligible: Eligibility
   /** Why each other endpoint is out. */
   readonly excluded: readonly Exclusion[]
@@ -111,6 +114,7 @@ export class Plane {
     return {
       model,
       tiers: this.#tiersOf(tenant.plan),
+      brownout: this.#planOf(tenant.plan)?.brownout ?? [],
       eligible,
       excluded,
       pricesMax: this.#pricesMax(eligible),
@@ -118,11 +122,16 @@ export class Plane {
     }
   }
 
+  /** Undefined where a tenant of the database has a plan that the file no longer knows. */
+  #planOf(plan: string): PlanConfig | undefined {
+    return Object.hasOwn(this.config.plans, plan) ? this.config.plans[plan] : undefined
+  }
+
   /** One object for each class of this generation, whoever is in it. */
   #tiersOf(plan: string): PlanTiers {
     let tiers = this.#tiers.get(plan)
     if (tiers === undefined) {
-      tiers = planTiers(plan, Object.hasOwn(this.config.plans, plan) ? this.config.plans[plan] : undefined)
+      tiers = planTiers(plan, this.#planOf(plan))
       this.#tiers.set(plan, tiers)
     }
     return tiers

@@ -1,5 +1,6 @@
 import type { Operation } from '../adapters/providers/provider.ts'
 import type { ServiceTerms } from '../core/service-class.ts'
+import type { BrownoutWords } from './brownout.ts'
 import type { HttpExchange } from './http/exchange.ts'
 import type { Caller } from './key-table.ts'
 import type { Access } from './plane.ts'
@@ -15,5 +16,7 @@ export interface RelayRequest {
   readonly body: BodyFacts
   /** How it is served: its tier as asked for where its plan has that, else the default one. */
   readonly terms: ServiceTerms
+  /** What it does without because its model is short; undefined where that is nothing. */
+  readonly brownout: { readonly words: BrownoutWords; readonly waitMs: number } | undefined
   readonly arrivedMs: number
 }

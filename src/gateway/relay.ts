@@ -13,6 +13,7 @@ import { type Eligibility, eligibilityOf, isEligible, type RequestFacts, type To
 import { timesOf } from '../core/service-class.ts'
 import { SpillwayError } from '../core/spillway-error.ts'
 import { answerHeaders, rateLimitHeaders } from './answer-headers.ts'
+import { brownoutHeader } from './brownout.ts'
 import type { Dispatchable, Dispatcher } from './dispatcher.ts'
 import type { InputEstimate } from './input-estimate.ts'
 import { MarkWindow } from './mark-window.ts'
@@ -82,14 +83,15 @@ export class Relay implements Dispatchable, AnswerSink {
       (body.outputTokensMax ?? (request.operation === 'embeddings' ? 0 : access.model.outputTokensDefault)) *
       body.choices
     const times = timesOf(terms, limits.queueMs, limits.firstByteMs)
+    const longerMs = Math.max(0, (request.brownout?.waitMs ?? 0) - times.waitMsMax)
     this.facts = {
       id: request.id,
       tenant: caller.tenant.id,
       serviceClass: terms.serviceClass,
       model: body.model,
       arrivedAtMs: arrivedMs,
-      waitMsMax: times.waitMsMax,
-      deadlineMs: arrivedMs + times.deadlineMs,
+      waitMsMax: times.waitMsMax + longerMs,
+      deadlineMs: arrivedMs + times.deadlineMs + longerMs,
       tokens: { input: body.inputTokensMax, cachedInput: 0, output: outputTokens },
       eligible: access.eligible,
       affinity: `${caller.tenant.id}/${body.affinity}`,
@@ -390,6 +392,8 @@ export class Relay implements Dispatchable, AnswerSink {
       this.#end()
       this.#report(this.#admitted ? 'failed' : 'refused', undefined, undefined, 0, status, error.code)
       const extra = ['x-spillway-attempts', String(this.#attempts), ...rateLimitHeaders(remaining)]
+      const words = this.#request.brownout?.words ?? []
+      if (words.length > 0) extra.push('x-spillway-brownout', brownoutHeader(words))
       refuse(exchange, error, id, extra)
     }
     if (this.#admitted)
@@ -488,7 +492,7 @@ export class Relay implements Dispatchable, AnswerSink {
   #headers(current: Try, contentType: string): string[] {
     this.#firstByteMs = this.#house.clock.nowMs() - this.#request.arrivedMs
     this.#overheadMs = Math.max(0, this.#firstByteMs - this.#awayMs)
-    return answerHeaders(
+    const headers = answerHeaders(
       contentType,
       this.#request.id,
       current.endpoint,
@@ -498,6 +502,9 @@ export class Relay implements Dispatchable, AnswerSink {
       this.#reservation?.remaining,
       this.#head?.headers,
     )
+    const words = this.#request.brownout?.words ?? []
+    if (words.length > 0) headers.push('x-spillway-brownout', brownoutHeader(words))
+    return headers
   }
 
   #report(
@@ -529,6 +536,7 @@ export class Relay implements Dispatchable, AnswerSink {
       firstByteMs: this.#firstByteMs,
       overheadMs: this.#overheadMs,
       retryCount: retryCountOf(exchange),
+      brownout: this.#request.brownout?.words ?? [],
     }
     this.#house.observer.finished(summary, this.#request)
   }

@@ -1,8 +1,9 @@
 import fc from 'fast-check'
 import { describe, expect, test } from 'vitest'
+import type { Operation } from '../adapters/providers/provider.ts'
 import type { ServiceTier } from '../core/service-class.ts'
 import { SpillwayError } from '../core/spillway-error.ts'
-import { bodyFor, inputTokensMax, readBody, readQuestion } from './request-body.ts'
+import { type BodyCut, bodyFor, cutBody, inputTokensMax, readBody, readQuestion } from './request-body.ts'
 
 const chat = (text: string) => readBody(Buffer.from(text), 'chat/completions')
 const upstream = (text: string, model = 'gpt-oss-120b', tier: ServiceTier = 'default') =>
@@ -232,5 +233,61 @@ describe('a hostile body is cheap', () => {
 
   test('so is a long name of a model', () => {
     expect(problem(`{"model":"${long('m')}",${messages}}`).code).toBe('invalid_request')
+  })
+})
+
+describe('a request that is cut down', () => {
+  const cut = (text: string, setting: Partial<BodyCut>, operation: Operation = 'chat/completions') => {
+    const facts = readBody(Buffer.from(text), operation)
+    const result = cutBody(facts, operation, {
+      model: facts.model,
+      outputTokensMax: undefined,
+      without: [],
+      ...setting,
+    })
+    return { text: result.facts.body.toString(), words: result.words, facts: result.facts }
+  }
+  test('asks another model for no more tokens, and keeps every other byte', () => {
+    const { text, words, facts } = cut(`{ "model":"large", "x":1e400,  ${messages},"max_tokens":4000 }`, {
+      model: 'small',
+      outputTokensMax: 500,
+    })
+    expect(text).toBe(`{ "model":"small", "x":1e400,  ${messages},"max_tokens":500 }`)
+    expect(words).toEqual([
+      ['model', 'small'],
+      ['output-tokens-max', '500'],
+    ])
+    expect(facts).toMatchObject({ model: 'small', outputTokensMax: 500 })
+  })
+
+  test('gets a limit where it has none, by the name its operation knows', () => {
+    expect(cut(`{"model":"m",${messages}}`, { outputTokensMax: 5 }).text).toBe(
+      `{"model":"m",${messages},"max_completion_tokens":5}`,
+    )
+    expect(cut(`{"model":"m","max_completion_tokens":null,${messages}}`, { outputTokensMax: 5 }).text).toBe(
+      `{"model":"m","max_completion_tokens":5,${messages}}`,
+    )
+    expect(cut('{"model":"m","prompt":"a"}', { outputTokensMax: 5 }, 'completions').text).toBe(
+      '{"model":"m","prompt":"a","max_tokens":5}',
+    )
+  })
+
+  test('keeps a limit of its own that is lower, and both of two', () => {
+    expect(cut(`{"model":"m",${messages},"max_tokens":3}`, { outputTokensMax: 5 }).words).toEqual([])
+    expect(cut(`{"model":"m","max_tokens":9,${messages},"max_completion_tokens":8}`, { outputTokensMax: 5 }).text).toBe(
+      `{"model":"m","max_tokens":5,${messages},"max_completion_tokens":5}`,
+    )
+  })
+
+  test('loses the features it has, and says so of these only', () => {
+    const { text, words, facts } = cut(`{"model":"m",${messages},"tools":[{"a":[1]}],"tool_choice":"auto","n":3}`, {
+      without: ['tools', 'web-search', 'choices'],
+    })
+    expect(text).toBe(`{"model":"m",${messages},"tools":null,"tool_choice":null,"n":null}`)
+    expect(words).toEqual([
+      ['without', 'tools'],
+      ['without', 'choices'],
+    ])
+    expect(facts.choices).toBe(1)
   })
 })

@@ -1,5 +1,6 @@
 import { isUtf8 } from 'node:buffer'
 import type { Operation } from '../adapters/providers/provider.ts'
+import type { BrownoutFeature } from '../core/brownout.ts'
 import {
   type JsonMember,
   JsonProblem,
@@ -169,6 +170,11 @@ export function bodyFor(facts: BodyFacts, upstreamModel: string, tier: ServiceTi
   if (usageEdit !== undefined) edits.push(usageEdit)
   if (tierMember !== undefined && (tier !== facts.tier || tier === 'batch'))
     edits.push({ start: tierMember.valueStart, end: tierMember.valueEnd, text: '"default"' })
+  return edited(body, edits)
+}
+
+/** In pieces: the bytes with each edit made. */
+function edited(body: Buffer, edits: Edit[]): Uint8Array[] {
   if (edits.length > 1) edits.sort((a, b) => a.start - b.start)
   const pieces: Uint8Array[] = []
   let at = 0
@@ -178,6 +184,58 @@ export function bodyFor(facts: BodyFacts, upstreamModel: string, tier: ServiceTi
   }
   pieces.push(body.subarray(at))
   return pieces
+}
+
+/** What is taken out of a request. */
+export interface BodyCut {
+  /** Asked for in place of the caller's own; may be the same. */
+  readonly model: string
+  /** One answer is no longer, tokens. */
+  readonly outputTokensMax: number | undefined
+  readonly without: readonly BrownoutFeature[]
+}
+
+/** The members of a request that make up a feature. `null` is what vendors take for a member that is not there. */
+const featureMembers: Readonly<Record<BrownoutFeature, readonly string[]>> = {
+  tools: ['tools', 'tool_choice', 'parallel_tool_calls', 'functions', 'function_call'],
+  'web-search': ['web_search_options'],
+  logprobs: ['logprobs', 'top_logprobs'],
+  choices: ['n', 'best_of'],
+}
+
+/** The request with that cut out, and in words what was: nothing of what the caller had not asked for anyway. */
+export function cutBody(
+  facts: BodyFacts,
+  operation: Operation,
+  { model, outputTokensMax: cap, without }: BodyCut,
+): { readonly facts: BodyFacts; readonly words: readonly (readonly [what: string, value: string])[] } {
+  const fields = readFields(facts.body)
+  const words: [string, string][] = []
+  const edits: Edit[] = []
+  const replace = ({ valueStart: start, valueEnd: end }: JsonMember, text: string) => edits.push({ start, end, text })
+  if (model !== facts.model) {
+    words.push(['model', model])
+    replace(facts.modelMember, JSON.stringify(model))
+  }
+  if (cap !== undefined && cap < (facts.outputTokensMax ?? Number.POSITIVE_INFINITY)) {
+    words.push(['output-tokens-max', String(cap)])
+    const limits = ['max_tokens', 'max_completion_tokens'].flatMap((name) => fields.member(name) ?? [])
+    for (const member of limits) replace(member, String(cap))
+    const name = operation === 'completions' ? 'max_tokens' : 'max_completion_tokens'
+    const { closeAt } = fields.scan
+    // An unset one may stand there as null, which a second of the name would contradict.
+    const unset = fields.scan.members.find(({ key }) => key === name)
+    if (limits.length === 0 && unset !== undefined) replace(unset, String(cap))
+    else if (limits.length === 0) edits.push({ start: closeAt, end: closeAt, text: `,"${name}":${cap}` })
+  }
+  for (const feature of without) {
+    const members = featureMembers[feature].flatMap((name) => fields.member(name) ?? [])
+    if (members.length === 0) continue
+    words.push(['without', feature])
+    for (const member of members) replace(member, 'null')
+  }
+  if (edits.length === 0) return { facts, words }
+  return { facts: readBody(Buffer.concat(edited(facts.body, edits)), operation), words }
 }
 
 /** Whether the caller asks for the usage chunk; if not, the edit that does. Throws where that cannot be told. */

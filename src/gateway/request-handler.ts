@@ -1,8 +1,10 @@
 import { randomBytes } from 'node:crypto'
+import type { BrownoutStep } from '../core/brownout.ts'
 import { type ErrorCode, errorCodes } from '../core/errors.ts'
 import type { Scheduler } from '../core/scheduler.ts'
 import type { ServiceTerms, ServiceTier } from '../core/service-class.ts'
 import { SpillwayError } from '../core/spillway-error.ts'
+import { type Brownouts, type BrownoutWords, brownoutHeader } from './brownout.ts'
 import { explain } from './explain.ts'
 import type { BodyProblem, HttpExchange } from './http/exchange.ts'
 import type { Caller, KeyTable } from './key-table.ts'
@@ -11,6 +13,7 @@ import type { Access, PlanTiers } from './plane.ts'
 import type { Prober } from './prober.ts'
 import { refuse, retryCountOf } from './refusal.ts'
 import { Relay, type RelayHouse } from './relay.ts'
+import type { RelayRequest } from './relay-request.ts'
 import { readBody, readQuestion } from './request-body.ts'
 import { allowedMethods, isHealthPath, operationOf, type Route, routeOf } from './routes.ts'
 
@@ -25,6 +28,7 @@ export interface RequestHandlerOptions {
   readonly house: RelayHouse
   readonly keys: KeyTable
   readonly scheduler: Scheduler
+  readonly brownouts: Brownouts
   readonly prober: Prober
   readonly lifecycle: Lifecycle
   /** Something was thrown that nobody foresaw. What it holds may be private. */
@@ -40,6 +44,8 @@ interface Incoming {
   caller: Caller | undefined
   /** Known once its body was read and names a model that there is. */
   model: string | undefined
+  /** What it does without; empty for most. */
+  brownout: BrownoutWords
 }
 
 /** Answers what can be answered here, refuses what must be refused, hands the rest to a relay. */
@@ -62,6 +68,7 @@ export class RequestHandler {
       arrivedMs: clock.nowMs(),
       caller: undefined,
       model: undefined,
+      brownout: [],
     }
     this.#guard(incoming, () => {
       // Where all connections are taken, whoever watches over this instance still gets its word.
@@ -96,16 +103,54 @@ export class RequestHandler {
       case 'relay':
         return this.#withBody(incoming, (caller, body) => {
           const { id, exchange, arrivedMs } = incoming
-          const facts = readBody(body, route.operation)
-          const access = this.#accessOf(incoming, caller, facts.model)
+          const asked = readBody(body, route.operation)
+          const access = this.#accessOf(incoming, caller, asked.model)
           if (!access.locationAllowed) throw locationNotAllowed(this.#options.house.plane().config.location)
-          if (access.eligible.indices.length === 0) throw noEligibleEndpoint(facts.model, access)
+          if (access.eligible.indices.length === 0) throw noEligibleEndpoint(asked.model, access)
           const { operation } = route
-          const terms = termsFor(access.tiers, facts.tier)
-          const request = { id, exchange, operation, caller, access, body: facts, terms, arrivedMs }
-          new Relay(this.#options.house, request).start()
+          const terms = termsFor(access.tiers, asked.tier)
+          const request = {
+            id,
+            exchange,
+            operation,
+            caller,
+            access,
+            body: asked,
+            terms,
+            brownout: undefined,
+            arrivedMs,
+          }
+          const served = access.brownout.length === 0 ? request : this.#brownedOut(incoming, request)
+          new Relay(this.#options.house, served).start()
         })
     }
+  }
+
+  /** The request as its plan's brownout leaves it; throws where that turns it away. */
+  #brownedOut(incoming: Incoming, request: RelayRequest): RelayRequest {
+    const { house, brownouts } = this.#options
+    const { operation, terms, caller } = request
+    const accessTo = (model: string) =>
+      caller.tenant.allowSubstitutes ? house.plane().access(caller, model) : undefined
+    const brownout = brownouts.apply(
+      request.body,
+      operation,
+      request.access,
+      terms,
+      accessTo,
+      caller.tenant.id,
+      house.clock.nowMs(),
+    )
+    if (brownout === undefined) return request
+    const { body, access, words, refusedMs } = brownout
+    incoming.brownout = words
+    incoming.model = body.model
+    if (refusedMs === undefined) return { ...request, body, access, brownout }
+    throw new SpillwayError(
+      'overloaded',
+      `more is asked of ${body.model} than there is, and the plan ${caller.tenant.plan} gives way; try again after the time given`,
+      { retryAfterMs: refusedMs },
+    )
   }
 
   /** Authenticates before a byte of the body is read, then reads it. */
@@ -152,13 +197,15 @@ export class RequestHandler {
     }
   }
 
-  #refuse({ id, exchange, arrivedMs, caller, model }: Incoming, error: SpillwayError): void {
+  #refuse({ id, exchange, arrivedMs, caller, model, brownout }: Incoming, error: SpillwayError): void {
     const { clock, journal, observer } = this.#options.house
     const { code } = error
     const { status } = errorCodes[code]
     // A body that is not JSON may be the wrong piece of what the client sends: what follows it is not served.
     if (code === 'invalid_json') exchange.closeAfter()
-    refuse(exchange, error, id, code === 'method_not_allowed' ? ['allow', allowedMethods(exchange.path)] : [])
+    const extra = code === 'method_not_allowed' ? ['allow', allowedMethods(exchange.path)] : []
+    if (brownout.length > 0) extra.push('x-spillway-brownout', brownoutHeader(brownout))
+    refuse(exchange, error, id, extra)
     if (caller !== undefined) {
       const who = { tenant: caller.tenant.id, keyId: caller.key.id }
       journal.append([{ kind: 'refuse', id, wallMs: clock.wallMs(), ...who, model: model ?? '', status, code }])
@@ -175,6 +222,7 @@ export class RequestHandler {
       code,
       durationMs: clock.nowMs() - arrivedMs,
       retryCount: retryCountOf(exchange),
+      brownout,
     })
   }
 
@@ -190,7 +238,12 @@ export class RequestHandler {
     const { model, affinity } = readQuestion(body)
     const access = this.#accessOf(incoming, caller, model)
     const own = affinity === undefined ? undefined : `${caller.tenant.id}/${affinity}`
-    sendJson(incoming, 200, explain(house.plane(), scheduler, caller, model, access, own, house.clock.nowMs()))
+    const nowMs = house.clock.nowMs()
+    const explanation = explain(house.plane(), scheduler, caller, model, access, own, nowMs)
+    const { byName } = access.tiers
+    const steps = access.brownout
+    const level = steps.length === 0 ? 0 : this.#options.brownouts.reading(model, access, byName.default, nowMs).level
+    sendJson(incoming, 200, { ...explanation, brownout: steps.slice(0, level).map(stepShown) })
   }
 
   #models(incoming: Incoming): void {
@@ -247,6 +300,7 @@ const emptySummary = {
   firstByteMs: undefined,
   overheadMs: undefined,
   retryCount: 0,
+  brownout: [],
 } as const satisfies Partial<RequestSummary>
 
 function sendJson({ id, exchange }: Incoming, status: number, value: unknown): void {
@@ -321,4 +375,8 @@ function locationNotAllowed(location: { readonly country: string; readonly subPr
     'location_not_allowed',
     `this instance runs in ${location.country} at ${location.subProcessor}, which this workspace's terms do not allow`,
   )
+}
+
+function stepShown({ above, models, outputTokensMax, without, waitMs, refuse }: BrownoutStep): object {
+  return { above, models, output_tokens_max: outputTokensMax ?? null, without, wait_ms: waitMs ?? null, refuse }
 }

@@ -1,4 +1,5 @@
 import type { Logger } from 'pino'
+import { brownoutHeader } from './brownout.ts'
 import type { Observer, RequestSummary } from './observer.ts'
 
 /**
@@ -38,6 +39,7 @@ export class RequestLog implements Observer {
       firstByteMs,
       overheadMs,
       retryCount,
+      brownout,
     } = summary
     const level = status >= 500 ? 'warn' : 'info'
     this.#log[level](
@@ -65,6 +67,7 @@ export class RequestLog implements Observer {
         first_byte_ms: rounded(firstByteMs),
         overhead_ms: rounded(overheadMs),
         client_retry: retryCount || undefined,
+        brownout: brownout.length > 0 ? brownoutHeader(brownout) : undefined,
       },
       'request',
     )

@@ -1,4 +1,5 @@
 import type { Command } from '../command.ts'
+import { command as brownout } from './brownout.ts'
 import { command as config } from './config.ts'
 import { command as demo } from './demo.ts'
 import { command as doctor } from './doctor.ts'
@@ -19,6 +20,7 @@ export const commands: readonly Command[] = [
   keys,
   tenants,
   usage,
+  brownout,
   replay,
   replayDecisions,
   simulate,
