@@ -1,9 +1,9 @@
-import { expectedWaitMs } from './expected-wait.ts'
+import { leastWaitMs } from './expected-wait.ts'
 import type { OpenRequest } from './open-request.ts'
 import { isInteractive } from './service-class.ts'
 
 /**
- * Would it wait in vain? It would if the line is longer than its wait may be, or if what it wants would come after its
+ * Would it surely wait in vain? It would if the line is longer than its wait may be, or if what it wants would come after its
  * deadline. Never where a place has a free slot, whatever keeps it from that now, nor where none is at work or
  * nothing has ended yet: then nobody knows when the line moves on.
  */
@@ -12,7 +12,7 @@ export function waitsInVain(request: OpenRequest, nowMs: number): boolean {
   if (!model.times.isKnown || !model.fleet.fits(eligible)) return false
   if (hasFreePlace(request, nowMs) || model.outlook(eligible, nowMs).slots === 0) return false
   const { account } = flow
-  const startMs = nowMs + expectedWaitMs(model, { eligible, priority: account.priority, account, flow }, nowMs)
+  const startMs = nowMs + leastWaitMs(model, { eligible, priority: account.priority, account, flow }, nowMs)
   return startMs > waitUntilMs || comesTooLate(request, startMs)
 }
 

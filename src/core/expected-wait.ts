@@ -37,6 +37,20 @@ export function expectedWaitMs(model: Model, asker: Asker, nowMs: number): numbe
   return Math.max(Math.min(waitMs, byShareMs), (ahead + 1) * (account.paceMs(nowMs) ?? 0))
 }
 
+/**
+ * What it would wait at the least, ms: only those of its own terms are counted who are served before it, as if nobody
+ * else wanted these slots. Who is refused for a wait must be sure to have it; the expected one also counts lines that
+ * may go elsewhere.
+ */
+export function leastWaitMs(model: Model, asker: Asker, nowMs: number): number {
+  const { eligible, account, priority } = asker
+  const { slots } = model.outlook(eligible, nowMs)
+  if (slots === 0) return 0
+  const ahead = account === undefined ? 0 : model.queue.lengthOf(eligible, account)
+  const before = model.queue.lengthAbove(eligible, priority) + Math.min(ahead, aheadInClass(model, asker))
+  return (model.times.serviceMs * (before + 1)) / slots
+}
+
 /** Of its own class: all tenants take turns, those ahead of their share of tokens later. */
 function aheadInClass({ shares }: Model, { account, flow }: Asker): number {
   if (account === undefined || account.waiting === 0) return 0

@@ -83,12 +83,31 @@ describe('a deadline that will be missed', () => {
 
   test('is told at once, with the wait that the line says', () => {
     const { desk } = busy()
-    for (let n = 0; n < 3; n++) desk.arrive({ waitMsMax: 2_000 })
+    const facts = { waitMsMax: 2_000, eligible: desk.word() }
+    for (let n = 0; n < 3; n++) desk.arrive(facts)
     expect(desk.rejections).toEqual([])
-    desk.arrive({ waitMsMax: 2_000 })
-    desk.arrive({ waitMsMax: 2_000 })
+    desk.arrive(facts)
+    desk.arrive(facts)
     // Four stand before it, two at a time, and one of the two that run has to end first.
     expect(desk.rejections).toMatchObject([{ code: 'overloaded', retryAfterMs: 2_500 }])
+  })
+
+  test('is not told for a line that may go elsewhere', () => {
+    const desk = new Desk([endpointOf('a'), endpointOf('b')])
+    for (let n = 0; n < 20; n++) {
+      desk.arrive()
+      const { id } = desk.attempt
+      desk.nowMs += 1_000
+      desk.complete(id)
+    }
+    const both = desk.word()
+    for (let n = 0; n < 12; n++) desk.arrive({ eligible: both, serviceClass: classOf(20) })
+    // Ten wait for either place; nobody but this one waits for the one alone, and it is not sure that they come here.
+    const one = desk.arrive({ eligible: desk.word('a'), waitMsMax: 4_000 })
+    expect(desk.rejections).toEqual([])
+    desk.nowMs += 4_000
+    desk.tell({ kind: 'woken' })
+    expect(desk.rejections).toMatchObject([{ id: one, code: 'queue_timeout' }])
   })
 
   test('is that of the first token where somebody waits for it, else that of the end', () => {
