@@ -89,6 +89,7 @@ export class Crowd {
 
   /** One that waits to be tried out. */
   due(eligible: Eligibility, nowMs: number): EndpointState | undefined {
+    if (this.#due.size === 0) return undefined
     for (const state of this.#around(this.#due, eligible, 0, badLookedAt))
       if (state.isTrialDue(false, nowMs)) return state
     return undefined

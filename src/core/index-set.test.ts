@@ -18,6 +18,7 @@ test('finds exactly those that are in it and eligible, in order, from any place 
       for (let at = set.next(eligible, from); at >= 0; at = set.next(eligible, at + 1)) found.push(at)
       expect(found).toEqual(expected)
       for (const index of found) expect(set.has(index)).toBe(true)
+      expect(set.size).toBe(added.filter((index) => !removed.includes(index)).length)
     }),
   )
 })

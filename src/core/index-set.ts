@@ -3,10 +3,15 @@ import type { Eligibility } from './request.ts'
 /** Some of the endpoints, a bit each by index, as in `Eligibility`: thousands of them are looked through in a moment. */
 export class IndexSet {
   readonly #words: Uint32Array
+  #size = 0
 
   /** `count`: how many indices there are. Empty at first. */
   constructor(count: number) {
     this.#words = new Uint32Array((count + 31) >>> 5)
+  }
+
+  get size(): number {
+    return this.#size
   }
 
   has(index: number): boolean {
@@ -14,6 +19,8 @@ export class IndexSet {
   }
 
   set(index: number, isIn: boolean): void {
+    if (this.has(index) === isIn) return
+    this.#size += isIn ? 1 : -1
     const word = index >>> 5
     const bit = 1 << (index & 31)
     this.#words[word] = isIn ? (this.#words[word] as number) | bit : (this.#words[word] as number) & ~bit

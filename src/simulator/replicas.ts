@@ -9,6 +9,20 @@ export interface ReplicaKind {
   readonly concurrencyMax: number
 }
 
+/** Where a replica has which number. */
+const at = {
+  /** The token count that its clock shows, and when it was last looked at, ms. */
+  tokens: 0,
+  tokensAtMs: 1,
+  /** For one further token of each sequence, ms. */
+  eachMs: 2,
+  kvTokens: 3,
+  /** How many times slower than it should be. */
+  slowness: 4,
+  stalledUntilMs: 5,
+  end: 8,
+} as const
+
 /**
  * What the replicas do, request by request: first the prompt, then one token after the other. All sequences of a batch
  * advance together, so a replica counts tokens on a clock of its own that runs slower the fuller it is; a sequence is
@@ -21,13 +35,8 @@ export class Replicas {
   readonly #prompts: SlotHeaps
   /** Sequences by the token count at which they are whole. */
   readonly #sequences: SlotHeaps
-  readonly #tokens: Float64Array
-  readonly #tokensAtMs: Float64Array
-  readonly #eachMs: Float64Array
-  readonly #kvTokens: Float64Array
-  /** How many times slower than it should be. */
-  readonly #slowness: Float64Array
-  readonly #stalledUntilMs: Float64Array
+  /** Of each replica the numbers that change, side by side: see `at`. */
+  readonly #numbers: Float64Array
   /** Reasons for which it cannot be reached; 0 where it works. */
   readonly #outages: Uint16Array
 
@@ -39,12 +48,12 @@ export class Replicas {
     const order = (slot: number): number => requests.sequence[slot] as number
     this.#prompts = new SlotHeaps(capacities, order)
     this.#sequences = new SlotHeaps(capacities, order)
-    this.#tokens = new Float64Array(kinds.length)
-    this.#tokensAtMs = new Float64Array(kinds.length)
-    this.#eachMs = Float64Array.from(kinds, ({ latency }) => eachTokenMs(latency, 1, 0))
-    this.#kvTokens = new Float64Array(kinds.length)
-    this.#slowness = new Float64Array(kinds.length).fill(1)
-    this.#stalledUntilMs = new Float64Array(kinds.length).fill(Number.NEGATIVE_INFINITY)
+    this.#numbers = new Float64Array(kinds.length * at.end)
+    kinds.forEach(({ latency }, replica) => {
+      this.#numbers[replica * at.end + at.eachMs] = eachTokenMs(latency, 1, 0)
+      this.#numbers[replica * at.end + at.slowness] = 1
+      this.#numbers[replica * at.end + at.stalledUntilMs] = Number.NEGATIVE_INFINITY
+    })
     this.#outages = new Uint16Array(kinds.length)
   }
 
@@ -76,8 +85,10 @@ export class Replicas {
     const { latency } = this.#kinds[replica] as ReplicaKind
     const { input, cachedInput } = this.#requests
     const uncached = (input[slot] as number) - (cachedInput[slot] as number)
-    const workMs = firstTokenMs(latency, uncached, this.inFlight(replica) + 1) * (this.#slowness[replica] as number)
-    const dueMs = Math.max(nowMs, this.#stalledUntilMs[replica] as number) + networkMs + workMs
+    const workMs =
+      firstTokenMs(latency, uncached, this.inFlight(replica) + 1) *
+      (this.#numbers[replica * at.end + at.slowness] as number)
+    const dueMs = Math.max(nowMs, this.#numbers[replica * at.end + at.stalledUntilMs] as number) + networkMs + workMs
     this.#prompts.add(replica, slot, dueMs)
     return dueMs
   }
@@ -89,7 +100,7 @@ export class Replicas {
       this.#advance(replica, nowMs)
       // The first token is there; the clock shows the others' number when it is whole.
       const others = Math.max(0, (this.#requests.output[slot] as number) - 1)
-      this.#sequences.add(replica, slot, (this.#tokens[replica] as number) + others)
+      this.#sequences.add(replica, slot, (this.#numbers[replica * at.end + at.tokens] as number) + others)
       this.#batchChanged(replica, this.#kvOf(slot))
       return { slot, whole: false }
     }
@@ -107,7 +118,10 @@ export class Replicas {
     if (wholeAt === undefined) return 0
     this.#batchChanged(replica, -this.#kvOf(slot))
     const output = this.#requests.output[slot] as number
-    return Math.max(1, Math.min(output, Math.floor(output - (wholeAt - (this.#tokens[replica] as number)))))
+    return Math.max(
+      1,
+      Math.min(output, Math.floor(output - (wholeAt - (this.#numbers[replica * at.end + at.tokens] as number)))),
+    )
   }
 
   /** Every request at this replica, those without a first token first. */
@@ -127,7 +141,7 @@ export class Replicas {
   /** From now on everything takes `times` as long as before. */
   slowDown(replica: number, times: number, nowMs: number): void {
     this.#advance(replica, nowMs)
-    this.#slowness[replica] = (this.#slowness[replica] as number) * times
+    this.#numbers[replica * at.end + at.slowness] = (this.#numbers[replica * at.end + at.slowness] as number) * times
     this.#prompts.move(replica, nowMs, times, 0)
     this.#batchChanged(replica, 0)
   }
@@ -135,33 +149,42 @@ export class Replicas {
   /** Nothing advances until then. */
   stall(replica: number, untilMs: number, nowMs: number): void {
     this.#advance(replica, nowMs)
-    const fromMs = Math.max(nowMs, this.#stalledUntilMs[replica] as number)
+    const fromMs = Math.max(nowMs, this.#numbers[replica * at.end + at.stalledUntilMs] as number)
     if (untilMs <= fromMs) return
-    this.#stalledUntilMs[replica] = untilMs
+    this.#numbers[replica * at.end + at.stalledUntilMs] = untilMs
     this.#prompts.move(replica, nowMs, 1, untilMs - fromMs)
   }
 
   #nextWholeMs(replica: number): number {
-    const left = this.#sequences.firstKey(replica) - (this.#tokens[replica] as number)
+    const left = this.#sequences.firstKey(replica) - (this.#numbers[replica * at.end + at.tokens] as number)
     if (left === Number.POSITIVE_INFINITY) return left
-    const fromMs = Math.max(this.#tokensAtMs[replica] as number, this.#stalledUntilMs[replica] as number)
-    return fromMs + left * (this.#eachMs[replica] as number)
+    const fromMs = Math.max(
+      this.#numbers[replica * at.end + at.tokensAtMs] as number,
+      this.#numbers[replica * at.end + at.stalledUntilMs] as number,
+    )
+    return fromMs + left * (this.#numbers[replica * at.end + at.eachMs] as number)
   }
 
   /** Lets the replica's token clock run up to now. */
   #advance(replica: number, nowMs: number): void {
-    const fromMs = Math.max(this.#tokensAtMs[replica] as number, this.#stalledUntilMs[replica] as number)
+    const fromMs = Math.max(
+      this.#numbers[replica * at.end + at.tokensAtMs] as number,
+      this.#numbers[replica * at.end + at.stalledUntilMs] as number,
+    )
     if (nowMs > fromMs && this.#sequences.size(replica) > 0)
-      this.#tokens[replica] = (this.#tokens[replica] as number) + (nowMs - fromMs) / (this.#eachMs[replica] as number)
-    this.#tokensAtMs[replica] = nowMs
+      this.#numbers[replica * at.end + at.tokens] =
+        (this.#numbers[replica * at.end + at.tokens] as number) +
+        (nowMs - fromMs) / (this.#numbers[replica * at.end + at.eachMs] as number)
+    this.#numbers[replica * at.end + at.tokensAtMs] = nowMs
   }
 
   #batchChanged(replica: number, kvTokens: number): void {
-    const kv = Math.max(0, (this.#kvTokens[replica] as number) + kvTokens)
-    this.#kvTokens[replica] = kv
+    const kv = Math.max(0, (this.#numbers[replica * at.end + at.kvTokens] as number) + kvTokens)
+    this.#numbers[replica * at.end + at.kvTokens] = kv
     const batch = Math.max(1, this.#sequences.size(replica))
     const { latency } = this.#kinds[replica] as ReplicaKind
-    this.#eachMs[replica] = eachTokenMs(latency, batch, kv) * (this.#slowness[replica] as number)
+    this.#numbers[replica * at.end + at.eachMs] =
+      eachTokenMs(latency, batch, kv) * (this.#numbers[replica * at.end + at.slowness] as number)
   }
 
   /** Tokens a sequence holds in the cache on average over its life. */
