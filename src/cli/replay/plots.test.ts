@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { linearScale, logScale, timeScale } from './plots.ts'
+import { linearScale, linePlot, logScale, timeScale } from './plots.ts'
 
 describe('a scale', () => {
   test('of numbers begins at zero and ends at a round one', () => {
@@ -33,4 +33,17 @@ describe('a scale', () => {
     }
     expect(logScale('', 20, 10_000).at(447.2136)).toBeCloseTo(0.5, 6)
   })
+})
+
+test('parts of the time are shaded over its plot, no wider than it', () => {
+  const curve = { name: 'one', points: [[0, 1] as const, [100, 1] as const] }
+  const shaded = linePlot([curve], timeScale(100), linearScale('', 1), [
+    [20, 50],
+    [90, 300],
+  ])
+  expect(shaded.match(/<rect x="[\d.]+" width="[\d.]+"/g)).toEqual([
+    '<rect x="20" width="30"',
+    '<rect x="90" width="10"',
+  ])
+  expect(linePlot([curve], timeScale(100), linearScale('', 1))).not.toContain('<rect')
 })
