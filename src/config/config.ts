@@ -83,6 +83,7 @@ export interface EndpointConfig {
   /** The model's (or deployment's) name at the vendor. */
   readonly upstreamModel: string
   readonly concurrencyMax: number
+  readonly kvTokens?: number
   readonly noLoadFirstToken?: NoLoadFirstToken
   /** The vendor's own limits there; absent where it has none, or they are not known. */
   readonly tokensPerMinute?: number

@@ -102,6 +102,7 @@ export const endpointSchema = z.strictObject({
   provider: providerName,
   upstreamModel: text(256),
   concurrencyMax: z.number().int().min(1).max(100_000).default(64),
+  kvTokens: z.number().int().min(1).optional(),
   noLoadFirstToken: z
     .strictObject({ baseMs: z.number().min(0).max(600_000), msPerInputToken: z.number().min(0).max(1_000) })
     .optional(),
@@ -143,6 +144,7 @@ const tierSchema = z.strictObject({
   floor: z.number().min(0).max(1).default(0),
   deadlineMs: ms.optional(),
   weight: z.number().min(0.001).max(1_000).default(1),
+  saturationMax: z.number().min(0.01).max(100).optional(),
 })
 
 const brownoutStepSchema = z.strictObject({

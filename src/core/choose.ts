@@ -1,4 +1,4 @@
-import { Comparison, doubts, hasTokens, mayTryOut } from './comparison.ts'
+import { Comparison, doubts, hasRoomFor, hasTokens, isBelowCeiling, mayTryOut } from './comparison.ts'
 import { type Crowd, lookedAtMax } from './crowd.ts'
 import type { EndpointState } from './endpoint-state.ts'
 import type { Model } from './model.ts'
@@ -42,6 +42,7 @@ function best(model: Model, request: OpenRequest, weights: Weights, nowMs: numbe
   const { length } = indices
   const homing = affinityHash !== undefined && weights.samePlace > 0
   const tries = mayTryOut(model, request, nowMs)
+  const hasCeiling = request.saturationMax < Number.POSITIVE_INFINITY
   let best: EndpointState | undefined
   let bestScore = Number.NEGATIVE_INFINITY
   let home: EndpointState | undefined
@@ -53,7 +54,7 @@ function best(model: Model, request: OpenRequest, weights: Weights, nowMs: numbe
     const state = fleet.at(indices[at] as number)
     at = at + 1 === length ? 0 : at + 1
     if (state.heldUntilMs > nowMs || state.inFlight >= state.slots(nowMs)) continue
-    if (state.quota !== undefined && !hasTokens(model, request, state, nowMs)) continue
+    if ((state.quota !== undefined || hasCeiling) && !hasRoomFor(model, request, state, nowMs)) continue
     if (!model.isGood(state)) {
       // One that waits to be proven good again goes first: only a request can prove it.
       if (tries && state.isTrialDue(false, nowMs)) return state
@@ -122,7 +123,7 @@ function firstInOrder(model: Model, request: OpenRequest, nowMs: number): Endpoi
   for (const index of request.eligible.indices) {
     const state = model.fleet.at(index)
     if (isPassedOver(model, request, state, nowMs)) continue
-    return state.inFlight < state.slots(nowMs) ? state : undefined
+    return state.inFlight < state.slots(nowMs) && isBelowCeiling(request, state, nowMs) ? state : undefined
   }
   return undefined
 }
@@ -140,7 +141,7 @@ export function leastBad(model: Model, request: OpenRequest, nowMs: number): End
   let bestDueMs = Number.POSITIVE_INFINITY
   for (const state of model.badOnes(request.eligible)) {
     if (model.isGood(state) || !state.isFree(nowMs) || request.failedAt.includes(state)) continue
-    if (!hasTokens(model, request, state, nowMs)) continue
+    if (!hasRoomFor(model, request, state, nowMs)) continue
     const dueMs = state.down ? Number.MAX_VALUE : state.ejectedUntilMs
     if (dueMs < bestDueMs) {
       best = state

@@ -31,7 +31,7 @@ export class Comparison {
     const { failedAt } = this.#request
     if (state.heldUntilMs > this.#nowMs || state.inFlight >= state.slots(this.#nowMs)) return
     if (!this.#model.isGood(state) || failedAt.includes(state)) return
-    if (!hasTokens(this.#model, this.#request, state, this.#nowMs)) return
+    if (!hasRoomFor(this.#model, this.#request, state, this.#nowMs)) return
     const total = score(state) - doubts(state, failedAt) * decisive
     if (total <= this.#bestScore) return
     this.best = state
@@ -77,7 +77,7 @@ export class Comparison {
 
   #mayTryOut(state: EndpointState): boolean {
     if (!state.isTrialDue(false, this.#nowMs) || this.#model.isGood(state)) return false
-    return state.isFree(this.#nowMs) && hasTokens(this.#model, this.#request, state, this.#nowMs)
+    return state.isFree(this.#nowMs) && hasRoomFor(this.#model, this.#request, state, this.#nowMs)
   }
 }
 
@@ -95,6 +95,16 @@ export function doubts(state: EndpointState, failedAt: readonly EndpointState[])
 /** A request that has failed before, or could not be tried elsewhere if it did, is not the one to try a place out. */
 export function mayTryOut({ retries }: Model, request: OpenRequest, nowMs: number): boolean {
   return request.tries === 0 && retries.canRetry(nowMs)
+}
+
+/** May its class be given this place, as saturated as it is? */
+export function isBelowCeiling({ saturationMax }: OpenRequest, state: EndpointState, nowMs: number): boolean {
+  return saturationMax === Number.POSITIVE_INFINITY || state.saturation(nowMs) < saturationMax
+}
+
+/** Do its class's ceiling and the vendor's quota allow this place, where a slot is free? */
+export function hasRoomFor(model: Model, request: OpenRequest, state: EndpointState, nowMs: number): boolean {
+  return isBelowCeiling(request, state, nowMs) && hasTokens(model, request, state, nowMs)
 }
 
 /**

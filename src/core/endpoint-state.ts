@@ -38,6 +38,7 @@ export interface EndpointSnapshot {
   readonly concurrencyMax: number
   /** Of them, how many may be in flight as far as is learned. */
   readonly concurrencyLearned: number
+  readonly saturation: number
   /** Expected time to the first token, ms. */
   readonly firstTokenMs: number
   /** Until the half-open try, ms; 0 where it is not ejected. */
@@ -53,6 +54,8 @@ export class EndpointState {
   readonly hash: number
   readonly reading = new Reading()
   inFlight = 0
+  /** Upper bounds of what is in flight, input and output. */
+  tokensInFlight = 0
   /** Tries in flight that find out whether it is good again. */
   trials = 0
   /** A probe outside any request could not reach it. */
@@ -178,6 +181,18 @@ export class EndpointState {
   }
 
   /**
+   * How much of what it can take it has: 0 nothing, 1 all, more where that is exceeded. The scarcest of its slots as far
+   * as they are learned, its KV cache, and its vendor's quota; all where the vendor has asked to be left alone.
+   */
+  saturation(nowMs: number): number {
+    let saturation = this.inFlight / this.limit(nowMs)
+    const { kvTokens } = this.endpoint
+    if (kvTokens !== undefined) saturation = Math.max(saturation, this.tokensInFlight / kvTokens)
+    if (this.quota !== undefined) saturation = Math.max(saturation, this.quota.used(nowMs))
+    return this.heldUntilMs > nowMs ? Math.max(1, saturation) : saturation
+  }
+
+  /**
    * Expected time to the first token, ms: a peak EWMA. A slower answer counts at once, a faster one gradually, and
    * an estimate that is not renewed sinks back to the default, so that a slow endpoint is looked at again.
    * Attempts that wait for their first byte count with their age: a stall shows before it ends.
@@ -190,15 +205,17 @@ export class EndpointState {
 
   // ---- what it is seen to do ------------------------------------------------------------------------------------
 
-  started(trial: boolean, nowMs: number): void {
+  started(trial: boolean, nowMs: number, tokens = 0): void {
     this.inFlight++
+    this.tokensInFlight += tokens
     if (trial) this.trials++
     this.#unanswered++
     this.#unansweredStartsMs += nowMs
   }
 
-  ended(trial: boolean): void {
+  ended(trial: boolean, tokens = 0): void {
     this.inFlight--
+    this.tokensInFlight -= tokens
     if (trial) this.trials--
   }
 
@@ -303,6 +320,7 @@ export class EndpointState {
       inFlight: this.inFlight,
       concurrencyMax: this.endpoint.concurrencyMax,
       concurrencyLearned: this.limit(nowMs),
+      saturation: this.saturation(nowMs),
       firstTokenMs: this.firstTokenMs(nowMs),
       ejectedForMs: this.#ejected ? Math.max(0, this.#ejectedUntilMs - nowMs) : 0,
     }

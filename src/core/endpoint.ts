@@ -27,6 +27,8 @@ export interface Endpoint extends QuotaSetting {
   readonly country: string
   /** Requests in flight at once, at the most. */
   readonly concurrencyMax: number
+  /** What its KV cache holds, tokens; absent where that is not known. */
+  readonly kvTokens?: number
   /** Where given, the number in flight is also learned from its first tokens, never above `concurrencyMax`. */
   readonly noLoadFirstToken?: NoLoadFirstToken
   /** Absent where no price is known. */

@@ -1,5 +1,5 @@
 import { comesLater } from './choose.ts'
-import { hasTokens } from './comparison.ts'
+import { hasRoomFor, isBelowCeiling } from './comparison.ts'
 import type { EndpointState } from './endpoint-state.ts'
 import type { Model } from './model.ts'
 import type { OpenRequest } from './open-request.ts'
@@ -36,7 +36,10 @@ export function nextWaiter(
   const waiter = queue.first(
     nowMs,
     mayUse,
-    (waiter) => !waiter.failedAt.includes(state) && !comesLater(model, waiter, state, nowMs),
+    (waiter) =>
+      !waiter.failedAt.includes(state) &&
+      isBelowCeiling(waiter, state, nowMs) &&
+      !comesLater(model, waiter, state, nowMs),
   )
   if (waiter === undefined || state.fits(waiter.tokens, nowMs)) return waiter
   state.claimant = waiter
@@ -72,7 +75,7 @@ export function retryingWaiters({ fleet, queue }: Model, nowMs: number): Generat
  */
 export function mayTakeAnyway(model: Model, request: OpenRequest, state: EndpointState, nowMs: number): boolean {
   if (!state.isFree(nowMs) || request.failedAt.includes(state) || !model.hasLeave(request, nowMs)) return false
-  if (!hasTokens(model, request, state, nowMs)) return false
+  if (!hasRoomFor(model, request, state, nowMs)) return false
   if (model.isGood(state) || state.isTrialDue(true, nowMs) || model.isCornered(request)) return true
   return request.tries === 0 && state.isLastTrialDue(nowMs)
 }

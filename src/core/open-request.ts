@@ -21,6 +21,8 @@ export interface OpenRequest {
   readonly deadlineMs: number
   /** Tokens its tenant was charged for it; undefined before the first try. */
   fairCharge: number | undefined
+  /** Its class's ceiling; infinite where it has none. */
+  readonly saturationMax: number
   /** The upper bound of what it uses, input and output: what vendors charge when it is sent. */
   readonly tokens: number
   readonly arrivedMs: number
@@ -74,6 +76,7 @@ export function openRequest(facts: RequestFacts, model: Model, sequence: number,
     flow: model.shares.flowOf(facts),
     deadlineMs: facts.deadlineMs,
     fairCharge: undefined,
+    saturationMax: facts.serviceClass.saturationMax ?? Number.POSITIVE_INFINITY,
     tokens: facts.tokens.input + facts.tokens.output,
     arrivedMs: nowMs,
     affinityHash: facts.affinity === undefined ? undefined : hashText(facts.affinity),

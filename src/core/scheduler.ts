@@ -393,9 +393,8 @@ export class Scheduler {
     this.#serveRetries(request)
     const mayTake = (state: EndpointState) => mayTakeAnyway(model, request, state, this.#nowMs)
     for (const state of model.withRoomFor(eligible)) {
-      if (!mayTake(state)) continue
-      // Who comes before it and could use the place goes first.
-      this.#serve(state, request, model.isGood(state))
+      // Who comes before it and could use the place goes first; who that is may change with each who is served.
+      while (mayTake(state) && this.#serve(state, request, model.isGood(state)));
       if (!mayTake(state)) continue
       this.#dispatch(request, state)
       return true
@@ -430,7 +429,7 @@ export class Scheduler {
     request.charged = state.quota?.charge(request.tokens, this.#nowMs)
     if (request.facts.prefix !== undefined) this.#noteRead(request, request.facts.prefix, state)
     this.#running.set(attempt.id, request as RunningRequest)
-    state.started(request.trial, this.#nowMs)
+    state.started(request.trial, this.#nowMs, request.tokens)
     this.#note(state)
     this.#act({ kind: 'dispatch', attempt })
   }
@@ -458,7 +457,7 @@ export class Scheduler {
   }
 
   #release(running: RunningRequest): void {
-    running.state.ended(running.trial)
+    running.state.ended(running.trial, running.tokens)
     if (!running.answering) running.state.endedUnanswered(running.startedMs)
     running.model.shares.released(running.flow)
     running.attemptId = 0

@@ -10,12 +10,19 @@ describe('a class', () => {
   })
 
   test('takes what the configuration says of its tier', () => {
-    const terms = { priority: 3, floor: 0.2, weight: 2, deadlineMs: 900 }
+    const terms = { priority: 3, floor: 0.2, weight: 2, deadlineMs: 900, saturationMax: 0.7 }
     expect(serviceTermsOf('team', 20, 'flex', terms)).toEqual({
-      serviceClass: { name: 'team/flex', tier: 'flex', priority: 3, floor: 0.2, weight: 2 },
+      serviceClass: { name: 'team/flex', tier: 'flex', priority: 3, floor: 0.2, weight: 2, saturationMax: 0.7 },
       deadlineMs: 900,
     })
   })
+})
+
+test('work that nobody waits for leaves room, and batch leaves more than flex', () => {
+  const ceilings = (['priority', 'default', 'flex', 'batch'] as const).map(
+    (tier) => serviceTermsOf('team', 20, tier).serviceClass.saturationMax,
+  )
+  expect(ceilings).toEqual([undefined, undefined, 0.9, 0.8])
 })
 
 describe('the times of a request', () => {

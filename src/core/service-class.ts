@@ -17,6 +17,8 @@ export interface ServiceClass {
   readonly floor: number
   /** What one tenant gets of a class's tokens against another: twice the weight, twice the tokens. Above 0. */
   readonly weight: number
+  /** It is given places only while their saturation is below this; absent where any saturation will do. */
+  readonly saturationMax?: number
 }
 
 /** What a configuration says of one tier of a plan; what it leaves out is taken from the plan. */
@@ -24,6 +26,7 @@ export interface TierTerms {
   readonly priority?: number | undefined
   readonly floor?: number | undefined
   readonly weight?: number | undefined
+  readonly saturationMax?: number | undefined
   /** From a request's arrival: see `timesOf`. */
   readonly deadlineMs?: number | undefined
 }
@@ -46,6 +49,9 @@ const batchBelow = 2_000
 const flexDeadlineMs = 600_000
 const batchDeadlineMs = 86_400_000
 
+/** Work that nobody waits for leaves room at every place, so that who is waited for need not wait for it to end. */
+const ceilings: Partial<Record<ServiceTier, number>> = { flex: 0.9, batch: 0.8 }
+
 const offsets: Readonly<Record<ServiceTier, number>> = {
   priority: priorityTierAbove,
   default: 0,
@@ -58,7 +64,7 @@ export function serviceTermsOf(
   plan: string,
   planPriority: number,
   tier: ServiceTier,
-  { priority, floor, weight, deadlineMs }: TierTerms = {},
+  { priority, floor, weight, deadlineMs, saturationMax = ceilings[tier] }: TierTerms = {},
 ): ServiceTerms {
   const deadlines: Partial<Record<ServiceTier, number>> = { flex: flexDeadlineMs, batch: batchDeadlineMs }
   return {
@@ -68,6 +74,7 @@ export function serviceTermsOf(
       priority: priority ?? planPriority + offsets[tier],
       floor: floor ?? 0,
       weight: weight ?? 1,
+      ...(saturationMax !== undefined && { saturationMax }),
     },
     deadlineMs: deadlineMs ?? deadlines[tier],
   }

@@ -25,6 +25,8 @@ export interface ExplainedEndpoint {
   readonly concurrency_max: number
   /** Of them, how many may be in flight as far as is learned from the vendor's refusals and first tokens. */
   readonly concurrency_learned: number | null
+  /** How much of what it can take it has: 0 nothing, 1 all. A class's ceiling is compared with it. */
+  readonly saturation: number | null
   readonly score: number | null
 }
 
@@ -69,6 +71,7 @@ export function explain(
       in_flight: candidate.inFlight,
       concurrency_max: candidate.concurrencyMax,
       concurrency_learned: candidate.concurrencyLearned,
+      saturation: candidate.saturation,
       score: candidate.score ?? null,
     })
   }
@@ -86,6 +89,7 @@ export function explain(
       in_flight: null,
       concurrency_max: endpoint.concurrencyMax,
       concurrency_learned: null,
+      saturation: null,
       score: null,
     })
   }

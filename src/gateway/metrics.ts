@@ -184,6 +184,11 @@ export class Metrics implements Observer {
         ({ concurrencyLearned }) => concurrencyLearned,
       ),
       perEndpoint(
+        'spillway_endpoint_saturation',
+        'How much of what it can take an endpoint has: 0 nothing, 1 all.',
+        ({ saturation }) => saturation,
+      ),
+      perEndpoint(
         'spillway_endpoint_first_token_seconds',
         'Expected time to the first token.',
         ({ firstTokenMs }) => firstTokenMs / 1_000,

@@ -237,6 +237,7 @@ export const scenarioSchema = z.strictObject({
             floor: share.default(0),
             deadline: duration.optional(),
             weight: z.number().min(0.001).max(1_000).default(1),
+            saturationMax: positive.optional(),
           }),
         )
         .default({}),

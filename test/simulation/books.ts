@@ -27,6 +27,8 @@ export interface Running {
   readonly place: Place
   readonly startedMs: number
   readonly trial: boolean
+  /** It was charged when it was sent. */
+  readonly charged: boolean
   answering: boolean
 }
 
@@ -126,7 +128,7 @@ export class Books {
         const { seen, running } = this.#runningOf(event.attemptId)
         running.place.cutsInRow = 0
         if (!running.answering) this.#worked(running, expected)
-        running.place.settle(boundOf(seen), event.tokens.input + event.tokens.output, this.nowMs)
+        if (running.charged) running.place.settle(boundOf(seen), event.tokens.input + event.tokens.output, this.nowMs)
         this.#left(seen)
         this.open.delete(seen.facts.id)
         break
@@ -180,11 +182,12 @@ export class Books {
     this.#left(seen)
     if (failure.kind === 'rate-limited') {
       place.hold(failure.retryAfterMs ?? 1_000, this.nowMs)
-      place.refused(boundOf(seen), failure.retryAfterMs ?? 1_000, this.nowMs)
+      if (running.charged) place.refused(boundOf(seen), failure.retryAfterMs ?? 1_000, this.nowMs)
       if (!place.hasQuota) place.overloaded(startedMs, this.nowMs)
     }
     if (failure.kind === 'overloaded' && failure.stale !== true) place.overloaded(startedMs, this.nowMs)
-    if (failure.kind === 'withdrawn' || failure.kind === 'unreachable') place.takeBack(boundOf(seen), this.nowMs)
+    const wasNotSent = failure.kind === 'withdrawn' || failure.kind === 'unreachable'
+    if (wasNotSent && running.charged) place.takeBack(boundOf(seen), this.nowMs)
     if (failure.kind === 'overloaded') place.hold(failure.retryAfterMs ?? 0, this.nowMs)
     const saysNothing = ['rate-limited', 'withdrawn', 'missing-model'].includes(failure.kind) || failure.stale === true
     if (!saysNothing) {
@@ -220,6 +223,7 @@ export class Books {
     const { running } = seen
     if (running === undefined) return
     running.place.inFlight--
+    running.place.tokensInFlight -= boundOf(seen)
     if (running.trial) running.place.trials--
     this.#attempts.delete(running.id)
     seen.running = undefined
@@ -258,8 +262,9 @@ export class Books {
     seen.tries++
     seen.waitedMs += this.nowMs - seen.waitingFromMs
     seen.idleSinceMs = undefined
-    seen.running = { id, place, startedMs: this.nowMs, trial, answering: false }
+    seen.running = { id, place, startedMs: this.nowMs, trial, charged: place.isCounted, answering: false }
     place.inFlight++
+    place.tokensInFlight += boundOf(seen)
     place.charge(boundOf(seen), this.nowMs)
     if (trial) place.trials++
     this.#attempts.set(id, seen)
@@ -335,6 +340,8 @@ export class Books {
     if (seen.running !== undefined || seen.allowed?.has(place.endpoint.id) !== true || seen.failedAt.has(place))
       return false
     if (!place.isFree(this.nowMs) || this.nowMs > this.waitEndMs(seen)) return false
+    if (place.saturation(this.nowMs) >= (seen.facts.serviceClass.saturationMax ?? Number.POSITIVE_INFINITY))
+      return false
     if (!anyway && place.inFlight >= place.limit(this.nowMs)) return false
     if (place.missing(boundOf(seen), this.nowMs) > 0 || this.#isKept(seen, place)) return false
     return !this.isTooEarly(seen, place, true)

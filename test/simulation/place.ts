@@ -4,6 +4,9 @@ import type { Endpoint } from '../../src/core/endpoint.ts'
 export class Place {
   endpoint: Endpoint
   inFlight = 0
+  /** Since it has had a limit: what was sent before is not settled against it. */
+  isCounted = false
+  tokensInFlight = 0
   /** Attempts in flight that were dispatched while it was thought bad. */
   trials = 0
   heldUntilMs = Number.NEGATIVE_INFINITY
@@ -28,6 +31,7 @@ export class Place {
     this.endpoint = endpoint
     this.#tokens = under(this.#tokens, endpoint.tokensPerMinute, nowMs)
     this.#requests = under(this.#requests, endpoint.requestsPerMinute, nowMs)
+    this.isCounted ||= this.hasQuota
   }
 
   // ---- what its refusals for too much at once leave of its slots -------------------------------------------------
@@ -46,6 +50,18 @@ export class Place {
     const before = Number.isFinite(this.#cutTo) ? Math.min(concurrencyMax, grown) : concurrencyMax
     this.#cutTo = Math.max(1, 0.7 * Math.min(before, this.inFlight + 1))
     this.#cutAtMs = nowMs
+  }
+
+  /** The scarcest of slots, KV cache and quota; all where the vendor asked to be left alone. */
+  saturation(nowMs: number): number {
+    const { kvTokens = Number.POSITIVE_INFINITY } = this.endpoint
+    return Math.max(
+      this.inFlight / this.limit(nowMs),
+      this.tokensInFlight / kvTokens,
+      usedOf(this.#tokens, nowMs),
+      usedOf(this.#requests, nowMs),
+      this.heldUntilMs > nowMs ? 1 : 0,
+    )
   }
 
   // ---- the vendor's limits a minute: charged with the upper bound, settled on the truth -------------------------
@@ -147,4 +163,8 @@ function add(level: Level | undefined, amount: number, nowMs: number): void {
 
 function missingOf(level: Level | undefined, amount: number, atMs: number): number {
   return level === undefined ? 0 : Math.min(amount, level.limit) - at(level, atMs)
+}
+
+function usedOf(level: Level | undefined, nowMs: number): number {
+  return level === undefined ? 0 : 1 - at(level, nowMs) / level.limit
 }

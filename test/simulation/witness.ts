@@ -91,6 +91,8 @@ export class Witness {
     check(place.inFlight < place.endpoint.concurrencyMax, 'in-flight never passes the limit')
     // A rounding error is not a token.
     check(place.missing(boundOf(seen), nowMs) < 1e-6, "a vendor's quota is not asked for more than it has")
+    const { saturationMax = Number.POSITIVE_INFINITY } = seen.facts.serviceClass
+    check(place.saturation(nowMs) < saturationMax + 1e-9, 'a class is not given a place above its ceiling')
     check(
       this.#full || books.isLastCall(seen) || !place.isOpen || place.inFlight < place.limit(nowMs),
       'what is learned of a limit is kept to',

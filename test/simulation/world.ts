@@ -18,9 +18,11 @@ const modes: readonly Mode[] = [
   ...(['busy', 'busy', 'stalls', 'cuts', 'refuses', 'unreachable', 'lost'] as const),
 ]
 
-/** Two that share a priority, one with a floor. */
+/** Two that share a priority, one with a floor, two that leave room. */
 const classes = [
-  ...[0, 10, 20, 30].map((priority) => classOf(priority)),
+  classOf(0, { saturationMax: 0.5 }),
+  classOf(10, { saturationMax: 0.8 }),
+  ...[20, 30].map((priority) => classOf(priority)),
   classOf(10, { name: 'other/default', weight: 2 }),
   classOf(0, { name: 'sure/default', floor: 0.25 }),
 ]
@@ -289,6 +291,7 @@ export class World {
           prices: { input: this.#random.next(), cachedInput: 0, output: this.#random.next() },
           ...(this.#chance(0.1) && { country: this.#pick(countries) }),
           ...this.#quota(),
+          ...(this.#chance(0.2) && { kvTokens: 500 + this.#int(5_000) }),
         })
       }
     }

@@ -112,7 +112,7 @@ export class EventDecoder {
 /** What the core knows of an endpoint: hosts hang their own things on it. */
 function plainEndpoint(endpoint: Endpoint): Endpoint {
   const { id, index, model, subProcessor, country, concurrencyMax, prices } = endpoint
-  const { tokensPerMinute, requestsPerMinute, keepsCharge, noLoadFirstToken } = endpoint
+  const { tokensPerMinute, requestsPerMinute, keepsCharge, noLoadFirstToken, kvTokens } = endpoint
   return {
     id,
     index,
@@ -124,6 +124,7 @@ function plainEndpoint(endpoint: Endpoint): Endpoint {
     ...(tokensPerMinute !== undefined && { tokensPerMinute }),
     ...(requestsPerMinute !== undefined && { requestsPerMinute }),
     ...(keepsCharge && { keepsCharge }),
+    ...(kvTokens !== undefined && { kvTokens }),
     ...(noLoadFirstToken && { noLoadFirstToken }),
   }
 }
