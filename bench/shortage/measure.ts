@@ -1,7 +1,8 @@
 import type { Arrival } from '../../src/simulator/demand.ts'
 import { TimeSeries } from '../../src/simulator/recorder.ts'
 import type { Scenario } from '../../src/simulator/scenario-schema.ts'
-import { type Observer, tenantsOf } from '../../src/simulator/simulation.ts'
+import type { Observer } from '../../src/simulator/simulation.ts'
+import { tenantsOf } from '../../src/simulator/tenants.ts'
 
 /** After the last request that counts there is time to serve it. */
 export const tailMs = 120_000

@@ -1,6 +1,7 @@
 import type { Random } from '../../src/core/random.ts'
 import type { Scenario } from '../../src/simulator/scenario-schema.ts'
-import { type Decider, tenantsOf, type World } from '../../src/simulator/simulation.ts'
+import type { Decider, World } from '../../src/simulator/simulation.ts'
+import { tenantsOf } from '../../src/simulator/tenants.ts'
 import { KeyLimits } from './baselines/key-limits.ts'
 import { leastConnections } from './baselines/least-connections.ts'
 import { Line } from './baselines/line.ts'

@@ -1,6 +1,6 @@
 import { type Source, sourcesOf } from './demand.ts'
 import type { Scenario } from './scenario-schema.ts'
-import { tenantsOf } from './simulation.ts'
+import { tenantsOf } from './tenants.ts'
 import { oneTokenPerMs, scenarioWith } from './testing.ts'
 
 const meanServiceMs = 10_000

@@ -4,10 +4,9 @@ import { errorCodes } from '../core/errors.ts'
 import type { Action, Attempt, Rejection, SchedulerEvent } from '../core/events.ts'
 import type { Failure } from '../core/failure.ts'
 import type { Random } from '../core/random.ts'
-import { hashText, rendezvousWeight } from '../core/rendezvous.ts'
-import type { Eligibility, RequestFacts } from '../core/request.ts'
+import type { Eligibility } from '../core/request.ts'
 import { Scheduler, type SchedulerPolicy } from '../core/scheduler.ts'
-import { type ServiceTerms, type ServiceTier, serviceTermsOf, serviceTiers, timesOf } from '../core/service-class.ts'
+import { type ServiceTier, serviceTiers } from '../core/service-class.ts'
 import { Agenda } from './agenda.ts'
 import { type ClientRetry, Clients } from './clients.ts'
 import { type Arrival, type DemandFiles, type Source, sourcesOf } from './demand.ts'
@@ -16,19 +15,12 @@ import { FaultPlan } from './fault-plan.ts'
 import { Fleet } from './fleet.ts'
 import { Invariants, type Violation } from './invariants.ts'
 import type { LatencyModel } from './latency.ts'
-import { roundTripMs } from './network.ts'
-import { blockTokens } from './prefix-cache.ts'
 import { Recorder } from './recorder.ts'
+import { factsOf } from './request-facts.ts'
 import { Requests, stage } from './requests.ts'
 import type { Scenario } from './scenario-schema.ts'
 import { Stream } from './stream.ts'
-
-/** What a tenant has agreed to. */
-export interface TenantTerms {
-  readonly countries: readonly string[] | 'any'
-  readonly subProcessors: readonly string[] | 'any'
-  readonly allowSubstitutes: boolean
-}
+import { type SimulatedTenant, type TenantTerms, tenantsOf } from './tenants.ts'
 
 /** The law: which of the endpoints may serve whom. The register's, handed in. */
 export type Law = (
@@ -58,21 +50,6 @@ export interface World {
   readonly observer?: Observer
 }
 
-export interface SimulatedTenant {
-  readonly id: string
-  readonly group: string
-  readonly plan: string
-  readonly country: string
-  readonly terms: TenantTerms
-  readonly salt: number
-  /** By tier. */
-  readonly classes: Readonly<Record<ServiceTier, ServiceTerms>>
-  /** The plan's: a first token later than this is not good. */
-  readonly firstTokenGoalMs: number
-  /** From the client to the gateway and back. */
-  readonly networkMs: number
-}
-
 /** What a run came to, before it is put into words. */
 export interface Outcome {
   readonly scenario: Scenario
@@ -88,8 +65,6 @@ export interface Outcome {
   readonly openAtEnd: number
 }
 
-/** Without a limit from the caller the gateway holds so many output tokens against a request's limits. */
-const outputTokensGuess = 4_096
 /** One law and one fleet for a whole run. */
 const lawVersion = 1
 
@@ -265,10 +240,6 @@ class Simulation {
     const nowMs = this.#nowMs
     const slot = requests.add()
     const tenant = this.#tenants[arrival.tenant] as SimulatedTenant
-    const { queue, firstByte } = this.#scenario.gateway
-    const { tier, deadline } = arrival.demand
-    const terms = tenant.classes[tier]
-    const times = timesOf(deadline === undefined ? terms : { ...terms, deadlineMs: deadline }, queue, firstByte)
     requests.arrival[slot] = arrival
     requests.bornMs[slot] = bornMs
     requests.arrivedMs[slot] = nowMs
@@ -279,19 +250,9 @@ class Simulation {
     this.#waits(slot)
     this.#clients.impatient.add(slot)
     if (this.#clients.impatient.first === slot) this.#watchPatience()
-    const plain: RequestFacts = {
-      id: requests.ids[slot] as string,
-      tenant: tenant.id,
-      serviceClass: terms.serviceClass,
-      model: arrival.model,
-      arrivedAtMs: nowMs,
-      waitMsMax: times.waitMsMax,
-      deadlineMs: nowMs + times.deadlineMs,
-      // As the gateway knows them: of the output nobody knows more than a limit before it is there.
-      tokens: { input: arrival.input, cachedInput: 0, output: outputTokensGuess },
-      eligible: this.#eligible.get(arrival.model)?.[arrival.tenant] as Eligibility,
-    }
-    const facts = arrival.affinity === undefined ? plain : withPrompt(plain, arrival, tenant)
+    const id = requests.ids[slot] as string
+    const eligible = this.#eligible.get(arrival.model)?.[arrival.tenant] as Eligibility
+    const facts = factsOf(id, arrival, tenant, eligible, this.#scenario.gateway, nowMs)
     this.#invariants.arrived(slot, facts)
     this.#tell({ kind: 'request-arrived', request: facts })
   }
@@ -548,38 +509,4 @@ class Simulation {
     for (const { index, inFlight, spec } of this.#fleet.pools)
       this.#utilisation[index]?.push(inFlight / (spec.replicas * spec.concurrencyMax))
   }
-}
-
-/** What the prompt shares with others. Salted by the tenant, as a host must: no tenant's cache tells of another's. */
-function withPrompt(facts: RequestFacts, { affinity, blocks }: Arrival, { id, salt }: SimulatedTenant): RequestFacts {
-  const common = { ...facts, affinity: `${id}/${affinity}` }
-  if (blocks === undefined) return common
-  return { ...common, prefix: { blockTokens, hashes: blocks.map((block) => rendezvousWeight(block, salt) | 0) } }
-}
-
-function classesOf(name: string, { priority, tiers }: Scenario['plans'][string]): SimulatedTenant['classes'] {
-  const terms = (tier: ServiceTier) => {
-    const { deadline: deadlineMs, ...spec } = tiers[tier] ?? {}
-    return serviceTermsOf(name, priority, tier, { ...spec, deadlineMs })
-  }
-  return { priority: terms('priority'), default: terms('default'), flex: terms('flex'), batch: terms('batch') }
-}
-
-/** Every tenant of a scenario, those of a group side by side. */
-export function tenantsOf({ tenants, plans, gateway }: Scenario): SimulatedTenant[] {
-  const classes = Object.fromEntries(Object.entries(plans).map(([name, plan]) => [name, classesOf(name, plan)]))
-  return Object.entries(tenants).flatMap(([group, spec]) => {
-    const plan = plans[spec.plan] as Scenario['plans'][string]
-    return Array.from({ length: spec.count }, (_, at) => ({
-      id: spec.count === 1 ? group : `${group}-${at + 1}`,
-      salt: hashText(`${group}-${at + 1}`),
-      group,
-      plan: spec.plan,
-      country: spec.country,
-      terms: spec,
-      classes: classes[spec.plan] as SimulatedTenant['classes'],
-      firstTokenGoalMs: plan.firstToken,
-      networkMs: roundTripMs(spec.country, gateway.country) ?? 0,
-    }))
-  })
 }

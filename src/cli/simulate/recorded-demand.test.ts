@@ -1,7 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import { type ClientRecord, type Source, sourcesOf } from '../../simulator/demand.ts'
 import { blockTokens, PrefixCache } from '../../simulator/prefix-cache.ts'
-import { tenantsOf } from '../../simulator/simulation.ts'
+import { tenantsOf } from '../../simulator/tenants.ts'
 import { scenarioWith } from '../../simulator/testing.ts'
 import { gaps, lengths, meanAndVariance, perBin, round } from './testing.ts'
 import { worldOf } from './world.ts'
