@@ -4,7 +4,7 @@ import { availableParallelism } from 'node:os'
 import { parseArgs } from 'node:util'
 import { Worker } from 'node:worker_threads'
 import { openTerminal } from '../../src/cli/terminal.ts'
-import { baselines, oursName, strictName } from './policies.ts'
+import { oursName, policyNames, strictName } from './policies.ts'
 import {
   type DaySummary,
   daySummaryOf,
@@ -35,10 +35,10 @@ const { values } = parseArgs({
   },
 })
 const seeds = Number(values.seeds ?? (values.quick ? seedsQuick : seedsDefault))
-const known = [oursName, ...Object.keys(baselines)]
-const policies = values.only === undefined ? known : [...new Set([oursName, strictName, ...values.only])]
+const policies = values.only === undefined ? policyNames : [...new Set([oursName, strictName, ...values.only])]
 for (const policy of policies)
-  if (!known.includes(policy)) throw new Error(`there is no policy ${policy}; known are ${known.join(', ')}`)
+  if (!policyNames.includes(policy))
+    throw new Error(`there is no policy ${policy}; known are ${policyNames.join(', ')}`)
 const terminal = openTerminal({ ...process, cwd: process.cwd(), json: values.json === true })
 
 const tasks: Task[] = Array.from({ length: seeds }, (_, at) =>

@@ -1,4 +1,5 @@
 import type { Random } from '../../src/core/random.ts'
+import { Scheduler } from '../../src/core/scheduler.ts'
 import type { Scenario } from '../../src/simulator/scenario-schema.ts'
 import type { Decider, World } from '../../src/simulator/simulation.ts'
 import { tenantsOf } from '../../src/simulator/tenants.ts'
@@ -11,6 +12,8 @@ import { RoundRobin } from './baselines/round-robin.ts'
 import { WeightedRandom } from './baselines/weighted-random.ts'
 
 export const oursName = 'Spillway'
+/** What the promise that no class starves costs: the same scheduler without it. */
+const starvingName = 'Spillway, no least share'
 /** The one to fear: the simplest that does what matters. */
 export const strictName = 'strict class + deadline drop'
 
@@ -29,8 +32,13 @@ export const baselines: Readonly<Record<string, (scenario: Scenario, attemptsMax
       new Line(attemptsMax, Math.min(...Object.values(plans).map(({ firstToken }) => firstToken))),
   }
 
+/** Every policy there is, ours first. */
+export const policyNames = [oursName, starvingName, ...Object.keys(baselines)]
+
 /** What a simulation takes to run that policy; nothing for ours, which it runs by itself. */
 export function deciderOf(policy: string, scenario: Scenario): Pick<World, 'decider'> {
+  if (policy === starvingName)
+    return { decider: (bounds, random) => new Scheduler({ ...bounds, leastShare: 0 }, random) }
   const make = baselines[policy]
   if (make === undefined) return {}
   return { decider: ({ attemptsMax }, random) => make(scenario, attemptsMax, random) }

@@ -14,15 +14,17 @@ interface Asking extends Waiter {
 
 /** So many slots, all taken as soon as somebody waits. What a request takes is known when it comes. */
 class Counter {
-  readonly shares = new FairShares()
-  readonly queue = new WaitQueue<Asking>(this.shares)
+  readonly shares: FairShares
+  readonly queue: WaitQueue<Asking>
   readonly tokens = new Map<string, number>()
   readonly #running: { readonly asking: Asking; readonly charge: number }[] = []
   readonly #slots: number
   #sequence = 0
 
-  constructor(slots: number) {
+  constructor(slots: number, leastShare?: number) {
     this.#slots = slots
+    this.shares = new FairShares(leastShare)
+    this.queue = new WaitQueue<Asking>(this.shares)
   }
 
   ask(tenant: string, serviceClass: ServiceClass, tokens: TokenCount): void {
@@ -94,8 +96,8 @@ describe('tenants that all ask for more than there is', () => {
 })
 
 describe('classes that wait', () => {
-  const served = (slots: number, rounds: number, classes: readonly ServiceClass[]) => {
-    const counter = new Counter(slots)
+  const served = (slots: number, rounds: number, classes: readonly ServiceClass[], leastShare?: number) => {
+    const counter = new Counter(slots, leastShare)
     for (const of of classes) for (let n = 0; n < rounds; n++) counter.ask(of.name, of, one)
     for (let n = 0; n < rounds; n++) counter.serve()
     return classes.map(({ name }) => (counter.tokens.get(name) ?? 0) / 400 / rounds)
@@ -105,6 +107,12 @@ describe('classes that wait', () => {
     const [high, low] = served(10, 1_000, [classOf(10), classOf(0)]) as [number, number]
     expect(low).toBeGreaterThanOrEqual(0.048)
     expect(high).toBeGreaterThanOrEqual(0.94)
+  })
+
+  test('get what they are given in its place, also nothing', () => {
+    const lowOf = (leastShare: number) => served(10, 1_000, [classOf(10), classOf(0)], leastShare)[1]
+    expect(lowOf(0.2)).toBeGreaterThanOrEqual(0.19)
+    expect(lowOf(0)).toBe(0)
   })
 
   test('get the share they are promised', () => {

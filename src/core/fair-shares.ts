@@ -6,7 +6,7 @@ import type { ServiceClass } from './service-class.ts'
 /** What a token of output takes of a replica against one of input: between the 2 of VTC and the 4 of most price lists. */
 export const outputWeight = 3
 /** No class that waits gets less of the tokens, unless the floors of others forbid; all classes together at most half. */
-const leastShare = 0.05
+const leastShareDefault = 0.05
 const leastSharesMax = 0.5
 /** Learned shares of an upper bound follow the last dozen of a tenant's requests, and the last hundred of a model's. */
 const tenantLearning = 1 / 8
@@ -120,6 +120,7 @@ export interface Ordered {
  * tenants of a priority that both wait for the same places differ by no more than 2 · max(request) / weight.
  */
 export class FairShares {
+  readonly #leastShare: number
   /** Largest priority first. */
   readonly #accounts: ClassAccount[] = []
   readonly #byName = new Map<string, ClassAccount>()
@@ -129,6 +130,11 @@ export class FairShares {
   #inFlight = 0
   #taken = 1
   #chargeMean = 0
+
+  /** `leastShare`: of the tokens, for every class that waits, from 0 (larger priorities may take all) to 1. */
+  constructor(leastShare = leastShareDefault) {
+    this.#leastShare = leastShare
+  }
 
   /** All classes that were seen, largest priority first. */
   get accounts(): readonly ClassAccount[] {
@@ -180,7 +186,7 @@ export class FairShares {
 
   /** Share of the model's slots, or of its tokens, that the class has for certain while it waits. */
   certainShare({ serviceClass }: ClassAccount): number {
-    return Math.max(serviceClass.floor, leastShare)
+    return Math.max(serviceClass.floor, this.#leastShare)
   }
 
   /** An attempt begins. Gives what its request, of so many tokens at most, is charged if it is the first. */
@@ -234,7 +240,7 @@ export class FairShares {
     let waiting = 0
     for (const account of this.#accounts) if (account.waiting > 0) waiting++
     if (waiting === 0) return
-    const share = Math.min(leastShare, leastSharesMax / waiting)
+    const share = Math.min(this.#leastShare, leastSharesMax / waiting)
     served.owed = Math.max(0, served.owed - charge)
     for (const account of this.#accounts)
       if (account.waiting > 0) account.owed = Math.min(this.#chargeMean, account.owed + share * charge)

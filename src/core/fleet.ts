@@ -9,6 +9,7 @@ import type { Eligibility } from './request.ts'
 /** The endpoints in force and the models they serve. What is known of a place outlives the set it was in. */
 export class Fleet {
   readonly #random: Random
+  readonly #leastShare: number | undefined
   readonly #models = new Map<string, Model>()
   /** Also those that have left the set, while attempts at them run or their vendor's Retry-After does. */
   readonly #places = new Map<string, EndpointState>()
@@ -18,8 +19,9 @@ export class Fleet {
   #hasCrowds = false
 
   /** `random` tells equals apart. */
-  constructor(random: Random) {
+  constructor(random: Random, leastShare?: number) {
     this.#random = random
+    this.#leastShare = leastShare
   }
 
   get states(): readonly EndpointState[] {
@@ -47,7 +49,7 @@ export class Fleet {
   model(name: string): Model {
     let model = this.#models.get(name)
     if (model === undefined) {
-      model = new Model(this, this.#random)
+      model = new Model(this, this.#random, this.#leastShare)
       this.#models.set(name, model)
     }
     return model

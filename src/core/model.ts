@@ -23,8 +23,8 @@ const returnMs = 5_000
 export class Model {
   readonly fleet: Fleet
   readonly random: Random
-  readonly shares = new FairShares()
-  readonly queue = new WaitQueue<OpenRequest>(this.shares)
+  readonly shares: FairShares
+  readonly queue: WaitQueue<OpenRequest>
   readonly retries = new RetryBudget()
   readonly prefixes = new PrefixIndex()
   readonly reading = new Reading()
@@ -45,9 +45,11 @@ export class Model {
   #slotsDown = 0
   #slotsEjectedUp = 0
 
-  constructor(fleet: Fleet, random: Random) {
+  constructor(fleet: Fleet, random: Random, leastShare?: number) {
     this.fleet = fleet
     this.random = random
+    this.shares = new FairShares(leastShare)
+    this.queue = new WaitQueue(this.shares)
   }
 
   /** Those of all endpoints that serve this model, in the order they are listed. */

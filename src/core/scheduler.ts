@@ -26,6 +26,8 @@ export interface SchedulerPolicy {
   readonly attemptsMax: number
   /** Requests waiting at once over all models; above it the newest of the lowest priority is refused. */
   readonly queueLengthMax: number
+  /** Of a model's tokens, for every class that waits, whatever its priority: 0 to 1; a twentieth where it is absent. */
+  readonly leastShare?: number
 }
 
 export interface SchedulerSnapshot {
@@ -81,7 +83,7 @@ export class Scheduler {
 
   constructor(policy: SchedulerPolicy, random: Random) {
     this.#policy = policy
-    this.#fleet = new Fleet(random)
+    this.#fleet = new Fleet(random, policy.leastShare)
   }
 
   /** Takes one event at a time that never runs back. Throws on an event about something it does not know: a bug. */
