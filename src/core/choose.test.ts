@@ -174,6 +174,15 @@ describe('routing among very many places', () => {
     expect(new Set(before).size).toBeGreaterThan(30)
   })
 
+  test('explains the same two homes of an affinity as are used', () => {
+    const desk = new Desk(many(600, { concurrencyMax: 8 }))
+    const explained = desk.scheduler.explain('chat', desk.word(), 'acme/1', desk.nowMs)
+    const scores = explained.map(({ score = 0 }) => score)
+    const homes = explained.filter(({ score }) => score === Math.max(...scores)).map(({ endpointId }) => endpointId)
+    expect(homes).toHaveLength(2)
+    expect(homes).toContain(choiceOf(desk, 'acme/1'))
+  })
+
   test('tries out an ejected place when its time is over, and another vendor after a failure', () => {
     const desk = new Desk(many(600, { concurrencyMax: 8 }))
     desk.eject('5')

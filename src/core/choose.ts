@@ -6,7 +6,7 @@ import type { OpenRequest } from './open-request.ts'
 import { rate, type Weights } from './policies/policy.ts'
 import { readingCost } from './reading.ts'
 import { rendezvousWeight } from './rendezvous.ts'
-import { isEligible, type PromptPrefix } from './request.ts'
+import { type Eligibility, isEligible, type PromptPrefix } from './request.ts'
 
 /** More than all ratings of a place together: what a retry looks for comes before what is fast, idle or cheap. */
 const decisive = 1_000
@@ -34,8 +34,7 @@ function best(model: Model, request: OpenRequest, weights: Weights, nowMs: numbe
   const { fleet, crowd } = model
   const { prefix } = request.facts
   if (prefix !== undefined && weights.samePlace > 0) return leastToRead(model, request, prefix, nowMs)
-  // By price alone there is one order of all, which a sample does not know.
-  if (crowd !== undefined && weights.lowPrice === 0 && request.eligible.indices.length > lookedAtMax)
+  if (crowd !== undefined && isDrawnFrom(request.eligible, weights))
     return bestOfFew(model, crowd, request, weights, nowMs)
   const { affinityHash, failedAt } = request
   const { indices } = request.eligible
@@ -77,6 +76,11 @@ function best(model: Model, request: OpenRequest, weights: Weights, nowMs: numbe
   return homeScore + weights.samePlace > bestScore ? home : best
 }
 
+/** Are these so many that a few are drawn? Not by price: there is one order of all, which a sample does not know. */
+export function isDrawnFrom({ indices }: Eligibility, { lowPrice }: Weights): boolean {
+  return indices.length > lookedAtMax && lowPrice === 0
+}
+
 /** Of very many: the best of a few at random and of the two where its affinity is at home. */
 function bestOfFew(
   model: Model,
@@ -90,15 +94,10 @@ function bestOfFew(
   const trial = comparison.offerAll((state) => rate(state, weights, nowMs))
   if (trial !== undefined) return trial
   if (affinityHash !== undefined && weights.samePlace > 0)
-    for (const which of bothHomes)
-      comparison.offer(
-        crowd.home(affinityHash, which, eligible),
-        (home) => rate(home, weights, nowMs) + weights.samePlace,
-      )
+    for (const home of crowd.homes(affinityHash, eligible))
+      comparison.offer(home, (state) => rate(state, weights, nowMs) + weights.samePlace)
   return comparison.best
 }
-
-const bothHomes = [0, 1] as const
 
 /** Where reading the prompt costs least, with what each place has likely in its cache of it. */
 function leastToRead(

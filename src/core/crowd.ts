@@ -8,7 +8,7 @@ export const lookedAtMax = 512
 /** Of bad places so many are looked at for one of which something may be hoped. */
 const badLookedAt = 64
 /** Every affinity has two places where it is at home, so that neither is flooded (DualMap, ICLR 2026). */
-const homes = [0x243f6a88, 0x85a308d3] as const
+const homeSalts = [0x243f6a88, 0x85a308d3] as const
 
 /**
  * The endpoints of a model that has more of them than can be looked at for each request: how each stands, as bits that
@@ -95,13 +95,16 @@ export class Crowd {
     return undefined
   }
 
-  /**
-   * Where requests of this affinity are at home, the first or second of two: the next eligible place on the ring. A
-   * place that goes moves only those that were at home there.
-   */
-  home(affinityHash: number, which: 0 | 1, eligible: Eligibility): EndpointState {
+  /** Where requests of this affinity are at home: two places, or twice the same. */
+  homes(affinityHash: number, eligible: Eligibility): readonly [EndpointState, EndpointState] {
+    const [one, other] = homeSalts
+    return [this.#home(affinityHash, one, eligible), this.#home(affinityHash, other, eligible)]
+  }
+
+  /** The next eligible place on the ring. A place that goes moves only those that were at home there. */
+  #home(affinityHash: number, salt: number, eligible: Eligibility): EndpointState {
     const ring = this.#ring
-    const point = rendezvousWeight(affinityHash, homes[which])
+    const point = rendezvousWeight(affinityHash, salt)
     let from = 0
     let to = ring.length
     while (from < to) {
@@ -109,11 +112,11 @@ export class Crowd {
       if ((ring[middle] as number) < point) from = middle + 1
       else to = middle
     }
-    for (;;) {
-      const index = this.#ringIndices[from < ring.length ? from : 0] as number
+    for (let step = 0; step < ring.length; step++) {
+      const index = this.#ringIndices[(from + step) % ring.length] as number
       if (isEligible(eligible, index)) return this.#byIndex[index] as EndpointState
-      from = from < ring.length ? from + 1 : 1
     }
+    throw new Error('none of the eligible places is one of the model')
   }
 
   /** Members of a set, from one index on and around, so many at the most. Stays right while they come and go. */

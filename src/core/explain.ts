@@ -1,3 +1,4 @@
+import { isDrawnFrom } from './choose.ts'
 import type { EndpointSnapshot, EndpointState } from './endpoint-state.ts'
 import type { Model } from './model.ts'
 import { rate } from './policies/policy.ts'
@@ -19,13 +20,17 @@ export function explainChoice(
   affinity: string | undefined,
   nowMs: number,
 ): readonly Candidate[] {
-  const { fleet, policy } = model
+  const { fleet, policy, crowd } = model
   if (!fleet.fits(eligible)) return []
   const states = [...eligible.indices].map((index) => fleet.at(index))
   if (policy.kind === 'in-order') return states.map((state) => candidateOf(model, state, nowMs))
-  const homed = affinity === undefined ? undefined : home(model, states, hashText(affinity), nowMs)
+  const homes = (affinityHash: number) =>
+    crowd !== undefined && isDrawnFrom(eligible, policy.weights)
+      ? crowd.homes(affinityHash, eligible)
+      : [home(model, states, affinityHash, nowMs)]
+  const homed = affinity === undefined ? [] : homes(hashText(affinity))
   return states.map((state) => {
-    const score = rate(state, policy.weights, nowMs) + (state === homed ? policy.weights.samePlace : 0)
+    const score = rate(state, policy.weights, nowMs) + (homed.includes(state) ? policy.weights.samePlace : 0)
     return { ...candidateOf(model, state, nowMs), score }
   })
 }

@@ -28,6 +28,7 @@ export class IndexSet {
 
   /** The first that is in the set and eligible, from `from` on; -1 where there is none before the end. */
   next(eligible: Eligibility, from: number): number {
+    if (this.#size === 0) return -1
     const words = this.#words
     const length = Math.min(words.length, eligible.words.length)
     let word = from >>> 5
