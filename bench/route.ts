@@ -28,7 +28,7 @@ interface Row {
 }
 
 const { values } = parseArgs({ options: { check: { type: 'boolean' }, json: { type: 'boolean' } } })
-const presets: readonly RoutingPreset[] = ['interactive', 'cheapest', 'pinned']
+const presets: readonly RoutingPreset[] = ['interactive', 'cheapest', 'spill-over', 'pinned']
 const rows: Row[] = []
 for (const endpoints of [10, 100, 600]) {
   for (const preset of presets) {

@@ -113,7 +113,7 @@ export const endpointSchema = z.strictObject({
 
 export const modelSchema = z.strictObject({
   endpoints: z.array(endpointSchema).min(1, 'a model needs at least one endpoint'),
-  routing: z.enum(['interactive', 'cheapest', 'pinned']).default('interactive'),
+  routing: z.enum(['interactive', 'cheapest', 'spill-over', 'pinned']).default('interactive'),
   substitutes: z.boolean().default(false),
   outputTokensDefault: z.number().int().min(1).max(10_000_000).default(4_096),
 })

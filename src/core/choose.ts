@@ -3,10 +3,11 @@ import { type Crowd, lookedAtMax } from './crowd.ts'
 import type { EndpointState } from './endpoint-state.ts'
 import type { Model } from './model.ts'
 import type { OpenRequest } from './open-request.ts'
-import { rate, type Weights } from './policies/policy.ts'
+import { type RoutingPolicy, rate, type Weights } from './policies/policy.ts'
 import { readingCost } from './reading.ts'
 import { rendezvousWeight } from './rendezvous.ts'
 import { type Eligibility, isEligible, type PromptPrefix } from './request.ts'
+import { cheapestThatHolds } from './spill-over.ts'
 
 /** More than all ratings of a place together: what a retry looks for comes before what is fast, idle or cheap. */
 const decisive = 1_000
@@ -14,9 +15,19 @@ const decisive = 1_000
 /** The place for a request of this model at this moment, or undefined where it has to wait. */
 export function choose(model: Model, request: OpenRequest, nowMs: number): EndpointState | undefined {
   const { policy } = model
-  const chosen =
-    policy.kind === 'best' ? best(model, request, policy.weights, nowMs) : firstInOrder(model, request, nowMs)
+  const chosen = chosenBy(policy, model, request, nowMs)
   return chosen ?? (model.isCornered(request) ? leastBad(model, request, nowMs) : undefined)
+}
+
+function chosenBy(policy: RoutingPolicy, model: Model, request: OpenRequest, nowMs: number): EndpointState | undefined {
+  switch (policy.kind) {
+    case 'best':
+      return best(model, request, policy.weights, nowMs)
+    case 'spill-over':
+      return cheapestThatHolds(model, request, nowMs)
+    case 'in-order':
+      return firstInOrder(model, request, nowMs)
+  }
 }
 
 /** Does the list bid the request wait for another place before this one? */

@@ -39,16 +39,17 @@ export class Comparison {
   }
 
   /**
-   * Offers every eligible place; of very many, a few at random, or if none of these has room, one that has. Gives a
+   * Offers every eligible place; of very many, unless `everyOne` is asked for, a few at random, or if none of these has
+   * room, one that has. Gives a
    * place that waits to be tried out where there is one and the request may do that.
    */
-  offerAll(score: (state: EndpointState) => number): EndpointState | undefined {
+  offerAll(score: (state: EndpointState) => number, everyOne = false): EndpointState | undefined {
     const { fleet, random, crowd } = this.#model
     const { eligible, failedAt } = this.#request
     const { indices } = eligible
     const { length } = indices
     const tries = mayTryOut(this.#model, this.#request, this.#nowMs)
-    if (crowd === undefined || length <= lookedAtMax) {
+    if (crowd === undefined || everyOne || length <= lookedAtMax) {
       // From anywhere on: of equals another is first each time, also where several gateways see the same.
       let at = Math.floor(random.next() * length)
       for (let seen = 0; seen < length; seen++) {

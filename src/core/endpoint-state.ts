@@ -3,6 +3,7 @@ import type { Endpoint } from './endpoint.ts'
 import type { EndpointHealth } from './events.ts'
 import type { EndpointId } from './ids.ts'
 import type { OpenRequest } from './open-request.ts'
+import { mixedUsd } from './policies/scorers.ts'
 import { type Charged, QuotaMirror, type QuotaWord } from './quota.ts'
 import { Reading } from './reading.ts'
 import { hashText } from './rendezvous.ts'
@@ -22,6 +23,9 @@ const hurry = 30
 /** A returning endpoint is given a tenth of its slots, and all of them half a minute later (promise P06). */
 const slowStartMs = 30_000
 const slowStartShare = 0.1
+/** Above this share of what it can take, more is given to the next place. */
+const spillsFrom = 0.85
+const spillsUntil = 0.7
 /** After this long without an ejection the earlier ones are forgotten. */
 const forgetEjectionsMs = 600_000
 /**
@@ -54,6 +58,10 @@ export class EndpointState {
   readonly hash: number
   readonly reading = new Reading()
   inFlight = 0
+  /** US dollars for a million mixed tokens; infinite where no price is known. */
+  mixedUsd = Number.POSITIVE_INFINITY
+  /** When it was last given a request: the number of its model's tries then. */
+  turn = 0
   /** Upper bounds of what is in flight, input and output. */
   tokensInFlight = 0
   /** Tries in flight that find out whether it is good again. */
@@ -81,6 +89,7 @@ export class EndpointState {
   #slowStartFromMs = Number.NEGATIVE_INFINITY
 
   #concurrencyMax = 0
+  #spills = false
   readonly #refusalLimit = new RefusalLimit()
   #firstTokenLimit: FirstTokenLimit | undefined
   /** From then on it has all its slots: what is asked of each place for each request is one comparison. */
@@ -102,6 +111,7 @@ export class EndpointState {
   configure(endpoint: Endpoint, nowMs: number): void {
     this.endpoint = endpoint
     this.#concurrencyMax = endpoint.concurrencyMax
+    this.mixedUsd = endpoint.prices === undefined ? Number.POSITIVE_INFINITY : mixedUsd(endpoint.prices)
     if (endpoint.tokensPerMinute !== undefined || endpoint.requestsPerMinute !== undefined)
       this.quota ??= new QuotaMirror()
     this.quota?.configure(endpoint, nowMs)
@@ -190,6 +200,16 @@ export class EndpointState {
     if (kvTokens !== undefined) saturation = Math.max(saturation, this.tokensInFlight / kvTokens)
     if (this.quota !== undefined) saturation = Math.max(saturation, this.quota.used(nowMs))
     return this.heldUntilMs > nowMs ? Math.max(1, saturation) : saturation
+  }
+
+  /** Is it so saturated that more goes to the next? From there it has to fall by 15 points: no to and fro at the edge. */
+  isSpilling(saturation: number): boolean {
+    return this.#spills ? saturation > spillsUntil : saturation >= spillsFrom
+  }
+
+  /** To be called where the answer is acted upon. */
+  noteSpilling(saturation: number): void {
+    this.#spills = this.isSpilling(saturation)
   }
 
   /**

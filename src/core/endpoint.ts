@@ -36,4 +36,4 @@ export interface Endpoint extends QuotaSetting {
 }
 
 /** How endpoints of one model are chosen. */
-export type RoutingPreset = 'interactive' | 'cheapest' | 'pinned'
+export type RoutingPreset = 'interactive' | 'cheapest' | 'spill-over' | 'pinned'

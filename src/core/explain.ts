@@ -4,6 +4,7 @@ import type { Model } from './model.ts'
 import { rate } from './policies/policy.ts'
 import { hashText, rendezvousWeight } from './rendezvous.ts'
 import type { Eligibility } from './request.ts'
+import { preferenceOf } from './spill-over.ts'
 
 /** What one candidate would mean for a request right now. */
 export interface Candidate extends EndpointSnapshot {
@@ -24,6 +25,8 @@ export function explainChoice(
   if (!fleet.fits(eligible)) return []
   const states = [...eligible.indices].map((index) => fleet.at(index))
   if (policy.kind === 'in-order') return states.map((state) => candidateOf(model, state, nowMs))
+  if (policy.kind === 'spill-over')
+    return states.map((state) => ({ ...candidateOf(model, state, nowMs), score: preferenceOf(model, state, nowMs) }))
   const homes = (affinityHash: number) =>
     crowd !== undefined && isDrawnFrom(eligible, policy.weights)
       ? crowd.homes(affinityHash, eligible)

@@ -26,6 +26,8 @@ export class Model {
   readonly shares: FairShares
   readonly queue: WaitQueue<OpenRequest>
   readonly retries = new RetryBudget()
+  /** Tries so far: by them the turns of its places are counted. */
+  dispatched = 0
   readonly prefixes = new PrefixIndex()
   readonly reading = new Reading()
   readonly times = new ServiceTimes()
@@ -119,7 +121,7 @@ export class Model {
 
   /** More than half: the trouble is likely not theirs, so all are tried. A list in order says itself what is next. */
   get #isPanic(): boolean {
-    return this.#policy.kind === 'best' && this.#ejected * 2 > this.#states.length
+    return this.#policy.kind !== 'in-order' && this.#ejected * 2 > this.#states.length
   }
 
   get #good(): number {

@@ -428,6 +428,7 @@ export class Scheduler {
     request.startedMs = this.#nowMs
     request.answering = false
     request.trial = !state.isOpen
+    state.turn = ++request.model.dispatched
     request.charged = state.quota?.charge(request.tokens, this.#nowMs)
     if (request.facts.prefix !== undefined) this.#noteRead(request, request.facts.prefix, state)
     this.#running.set(attempt.id, request as RunningRequest)

@@ -220,7 +220,7 @@ export const scenarioSchema = z.strictObject({
   models: z.record(
     name,
     z.strictObject({
-      routing: z.enum(['interactive', 'cheapest', 'pinned']).default('interactive'),
+      routing: z.enum(['interactive', 'cheapest', 'spill-over', 'pinned']).default('interactive'),
       substitutes: z.boolean().default(false),
     }),
   ),

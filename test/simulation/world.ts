@@ -305,7 +305,10 @@ export class World {
       if (this.#chance(0.2)) tenant.subProcessors = this.#some(subProcessors)
     }
     const routing = Object.fromEntries(
-      this.#models.map((model) => [model, this.#pick<RoutingPreset>(['interactive', 'cheapest', 'pinned'])]),
+      this.#models.map((model) => [
+        model,
+        this.#pick<RoutingPreset>(['interactive', 'cheapest', 'spill-over', 'pinned']),
+      ]),
     )
     this.#host.tell({ kind: 'endpoints-changed', version: this.#version, endpoints: this.#endpoints, routing })
     for (const [requestId, { tenant, model }] of [...this.#flights]) {

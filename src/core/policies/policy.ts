@@ -5,6 +5,8 @@ import { fastFirstToken, lightLoad, lowPrice } from './scorers.ts'
 export type RoutingPolicy =
   /** The endpoint whose ratings, each between 0 and 1 and times its weight, add up to the most; of equals any. */
   | { readonly kind: 'best'; readonly weights: Weights }
+  /** In the order of prices, each filled until it is nearly saturated before the next is asked. */
+  | { readonly kind: 'spill-over' }
   /** In the listed order: one that is full is waited for, only one that fails, or asks to be left alone, is passed over. */
   | { readonly kind: 'in-order' }
 

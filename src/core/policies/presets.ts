@@ -13,5 +13,6 @@ export const presets: Readonly<Record<RoutingPreset, RoutingPolicy>> = {
     kind: 'best',
     weights: { fastFirstToken: 0.1, lightLoad: 0.1, lowPrice: 10, samePlace: 0 },
   },
+  'spill-over': { kind: 'spill-over' },
   pinned: { kind: 'in-order' },
 }

@@ -1,3 +1,4 @@
+import type { TokenPrices } from '../endpoint.ts'
 import type { EndpointState } from '../endpoint-state.ts'
 
 /** A first token after this long is worth half of one at once: what people call noticeably slow in a chat. */
@@ -13,10 +14,15 @@ export function lightLoad(state: EndpointState, nowMs: number): number {
   return 1 - state.inFlight / state.slots(nowMs)
 }
 
+/** US dollars for a million tokens, mixed three input to one output. */
+export function mixedUsd({ input, output }: TokenPrices): number {
+  return (3 * input + output) / 4
+}
+
 /** A million tokens at this price, in dollars and mixed three input to one output, are worth half of free ones. */
 const halfWorthUsd = 1
 
 /** Rates how cheap its tokens are: 1 for free ones, falling to 0, which is for those without a known price. */
-export function lowPrice({ endpoint: { prices } }: EndpointState): number {
-  return prices === undefined ? 0 : halfWorthUsd / (halfWorthUsd + (3 * prices.input + prices.output) / 4)
+export function lowPrice(state: EndpointState): number {
+  return halfWorthUsd / (halfWorthUsd + state.mixedUsd)
 }
