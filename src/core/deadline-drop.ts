@@ -2,9 +2,12 @@ import { leastWaitMs } from './expected-wait.ts'
 import type { OpenRequest } from './open-request.ts'
 import { isInteractive } from './service-class.ts'
 
+/** A mean is not sure: a wait is refused where the least that is expected of it is half as long again as it may be. */
+const doubt = 1.5
+
 /**
- * Would it surely wait in vain? It would if the line is longer than its wait may be, or if what it wants would come after its
- * deadline. Never where a place has a free slot, whatever keeps it from that now, nor where none is at work or
+ * Would it surely wait in vain? It would if the line is longer than its wait may be, or if what it wants would come
+ * after its deadline. Never where a place has a free slot, whatever keeps it from that now, nor where none is at work or
  * nothing has ended yet: then nobody knows when the line moves on.
  */
 export function waitsInVain(request: OpenRequest, nowMs: number): boolean {
@@ -12,7 +15,8 @@ export function waitsInVain(request: OpenRequest, nowMs: number): boolean {
   if (!model.times.isKnown || !model.fleet.fits(eligible)) return false
   if (hasFreePlace(request, nowMs) || model.outlook(eligible, nowMs).slots === 0) return false
   const { account } = flow
-  const startMs = nowMs + leastWaitMs(model, { eligible, priority: account.priority, account, flow }, nowMs)
+  const asker = { eligible, priority: account.priority, account, flow }
+  const startMs = nowMs + leastWaitMs(model, asker, nowMs) / doubt
   return startMs > waitUntilMs || comesTooLate(request, startMs)
 }
 

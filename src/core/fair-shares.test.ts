@@ -115,6 +115,26 @@ describe('classes that wait', () => {
     expect(lowOf(0)).toBe(0)
   })
 
+  test('give way for as long as they had more than that within the hour', () => {
+    const counter = new Counter(10)
+    for (let n = 0; n < 200; n++) counter.ask('low', classOf(0), one)
+    for (let n = 0; n < 100; n++) counter.serve()
+    for (let n = 0; n < 1_000; n++) counter.ask('high', classOf(10), one)
+    // A twentieth of a hundred is saved up: that lasts for a hundred more, and then comes one in twenty.
+    expect(Array.from({ length: 100 }, () => counter.serve())).not.toContain('low')
+    expect(Array.from({ length: 200 }, () => counter.serve()).filter((tenant) => tenant === 'low').length).toBe(10)
+  })
+
+  test('are not judged by the pace of a line that is no more', () => {
+    const counter = new Counter(1)
+    for (let n = 0; n < 30; n++) counter.ask('a', classOf(0), one)
+    for (let n = 0; n < 29; n++) counter.serve()
+    const [account] = counter.shares.accounts
+    expect(account?.paceMs(5_000)).toBe(5_000)
+    counter.serve()
+    expect(account?.paceMs(5_000)).toBeUndefined()
+  })
+
   test('get the share they are promised', () => {
     const sure = classOf(0, { name: 'sure', floor: 0.4 })
     const [, low] = served(10, 1_000, [classOf(10), sure]) as [number, number]

@@ -5,9 +5,13 @@ import type { ServiceClass } from './service-class.ts'
 
 /** What a token of output takes of a replica against one of input: between the 2 of VTC and the 4 of most price lists. */
 export const outputWeight = 3
-/** No class that waits gets less of the tokens, unless the floors of others forbid; all classes together at most half. */
+/**
+ * No class that waits gets less of an hour's tokens, unless the floors of others forbid; all classes together at most
+ * half. An hour, for a class that is served well all day may give way through a bad half of one.
+ */
 const leastShareDefault = 0.05
 const leastSharesMax = 0.5
+const hourMs = 3_600_000
 /** Learned shares of an upper bound follow the last dozen of a tenant's requests, and the last hundred of a model's. */
 const tenantLearning = 1 / 8
 const modelLearning = 1 / 64
@@ -50,7 +54,7 @@ export class ClassAccount {
   /** Requests that wait, retries included. */
   waiting = 0
   inFlight = 0
-  /** Tokens of its least share that others were given while it waited. */
+  /** Tokens of its least share that others were given while it waited, less what it had. */
   owed = 0
   #flowsKeptMax = flowsKeptMin
   #waitingSinceMs = 0
@@ -68,7 +72,7 @@ export class ClassAccount {
 
   /** Time between two dispatches while its line has not been empty, ms; undefined until that is known. */
   paceMs(nowMs: number): number | undefined {
-    if (this.#gaps < paceSamplesMin) return undefined
+    if (this.waiting === 0 || this.#gaps < paceSamplesMin) return undefined
     return Math.max(this.#gapMs, nowMs - this.#lastDispatchMs)
   }
 
@@ -79,7 +83,7 @@ export class ClassAccount {
   }
 
   waitsNoMore(): void {
-    if (--this.waiting === 0) this.owed = 0
+    if (--this.waiting === 0) this.owed = Math.min(this.owed, 0)
   }
 
   /** Somebody of a line that is there was given a place. */
@@ -130,6 +134,9 @@ export class FairShares {
   #inFlight = 0
   #taken = 1
   #chargeMean = 0
+  /** Charged in the last hour, as a decaying sum. */
+  #hourTokens = 0
+  #chargedAtMs = 0
 
   /** `leastShare`: of the tokens, for every class that waits, from 0 (larger priorities may take all) to 1. */
   constructor(leastShare = leastShareDefault) {
@@ -195,6 +202,8 @@ export class FairShares {
     this.#inFlight++
     const charge = weighted(tokens) * taken
     if (fromLine) account.moves(nowMs)
+    this.#hourTokens = this.#hourTokens * Math.max(0, 1 - (nowMs - this.#chargedAtMs) / hourMs) + charge
+    this.#chargedAtMs = nowMs
     this.#age(account, charge)
     return charge
   }
@@ -239,9 +248,8 @@ export class FairShares {
   #age(served: ClassAccount, charge: number): void {
     let waiting = 0
     for (const account of this.#accounts) if (account.waiting > 0) waiting++
-    if (waiting === 0) return
     const share = Math.min(this.#leastShare, leastSharesMax / waiting)
-    served.owed = Math.max(0, served.owed - charge)
+    served.owed = Math.max(-this.#leastShare * this.#hourTokens, served.owed - charge)
     for (const account of this.#accounts)
       if (account.waiting > 0) account.owed = Math.min(this.#chargeMean, account.owed + share * charge)
   }

@@ -84,12 +84,13 @@ describe('a deadline that will be missed', () => {
   test('is told at once, with the wait that the line says', () => {
     const { desk } = busy()
     const facts = { waitMsMax: 2_000, eligible: desk.word() }
-    for (let n = 0; n < 3; n++) desk.arrive(facts)
-    expect(desk.rejections).toEqual([])
+    for (let n = 0; n < 6; n++) {
+      desk.arrive(facts)
+      expect(desk.rejections).toEqual([])
+    }
     desk.arrive(facts)
-    desk.arrive(facts)
-    // Four stand before it, two at a time, and one of the two that run has to end first.
-    expect(desk.rejections).toMatchObject([{ code: 'overloaded', retryAfterMs: 2_500 }])
+    // Six stand before it, two at a time, and one of the two that run has to end first: three seconds and a half.
+    expect(desk.rejections).toMatchObject([{ code: 'overloaded', retryAfterMs: 3_500 }])
   })
 
   test('is not told for a line that may go elsewhere', () => {
