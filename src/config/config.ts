@@ -88,6 +88,7 @@ export interface EndpointConfig {
   /** The vendor's own limits there; absent where it has none, or they are not known. */
   readonly tokensPerMinute?: number
   readonly requestsPerMinute?: number
+  readonly rampFromTokensPerMinute?: number
   /** Overrides the price book. */
   readonly usdPerMillionTokens?: TokenPrices
 }

@@ -108,6 +108,7 @@ export const endpointSchema = z.strictObject({
     .optional(),
   tokensPerMinute: z.number().int().min(1).optional(),
   requestsPerMinute: z.number().int().min(1).optional(),
+  rampFromTokensPerMinute: z.number().int().min(1).optional(),
   usdPerMillionTokens: prices.optional(),
 })
 

@@ -112,7 +112,8 @@ export class EndpointState {
     this.endpoint = endpoint
     this.#concurrencyMax = endpoint.concurrencyMax
     this.mixedUsd = endpoint.prices === undefined ? Number.POSITIVE_INFINITY : mixedUsd(endpoint.prices)
-    if (endpoint.tokensPerMinute !== undefined || endpoint.requestsPerMinute !== undefined)
+    const { tokensPerMinute, requestsPerMinute, rampFromTokensPerMinute } = endpoint
+    if ((tokensPerMinute ?? requestsPerMinute ?? rampFromTokensPerMinute) !== undefined)
       this.quota ??= new QuotaMirror()
     this.quota?.configure(endpoint, nowMs)
     if (endpoint.noLoadFirstToken === undefined) this.#firstTokenLimit = undefined

@@ -1,9 +1,12 @@
 import { Bucket } from './bucket.ts'
+import { RampLimit } from './ramp.ts'
 
 /** What an operator knows of the limits by which a vendor admits requests to one place. Absent ones are not known. */
 export interface QuotaSetting {
   readonly tokensPerMinute?: number
   readonly requestsPerMinute?: number
+  /** The vendor wants traffic to grow slowly, and takes so many tokens a minute before that. */
+  readonly rampFromTokensPerMinute?: number
   /**
    * The vendor charges a request's upper bound and gives nothing back for what it did not use, as Azure does; else what
    * is left over comes back with the request's end, as with Bedrock and Vertex.
@@ -44,6 +47,7 @@ export class QuotaMirror {
   #setting: QuotaSetting = {}
   #tokens: Bucket | undefined
   #requests: Bucket | undefined
+  #ramp: RampLimit | undefined
   #tokensCharged = 0
   #requestsCharged = 0
 
@@ -54,6 +58,8 @@ export class QuotaMirror {
       this.#tokens = resized(this.#tokens, setting.tokensPerMinute, nowMs)
     if (setting.requestsPerMinute !== requestsPerMinute)
       this.#requests = resized(this.#requests, setting.requestsPerMinute, nowMs)
+    const { rampFromTokensPerMinute: from } = setting
+    if (from !== this.#ramp?.from) this.#ramp = from === undefined ? undefined : new RampLimit(from, nowMs)
     this.#setting = setting
   }
 
@@ -64,17 +70,22 @@ export class QuotaMirror {
   /** Would the vendor take a request of so many tokens at this moment, if it is sent nothing until then? */
   fits(tokens: number, atMs: number): boolean {
     if (this.#tokens !== undefined && !this.#tokens.fits(tokens, atMs)) return false
+    if (this.#ramp !== undefined && !this.#ramp.fits(tokens, atMs)) return false
     return this.#requests === undefined || this.#requests.fits(1, atMs)
   }
 
   /** Until it would, ms. */
   waitMs(tokens: number, nowMs: number): number {
-    return Math.max(this.#tokens?.waitMs(tokens, nowMs) ?? 0, this.#requests?.waitMs(1, nowMs) ?? 0)
+    return Math.max(
+      this.#tokens?.waitMs(tokens, nowMs) ?? 0,
+      this.#requests?.waitMs(1, nowMs) ?? 0,
+      this.#ramp?.waitMs(tokens, nowMs) ?? 0,
+    )
   }
 
   /** The share of the scarcer limit that is used up: 0 none, 1 all, above 1 where more was used than there was. */
   used(nowMs: number): number {
-    return Math.max(usedOf(this.#tokens, nowMs), usedOf(this.#requests, nowMs))
+    return Math.max(usedOf(this.#tokens, nowMs), usedOf(this.#requests, nowMs), this.#ramp?.used(nowMs) ?? 0)
   }
 
   get charged(): Charged {
@@ -85,6 +96,7 @@ export class QuotaMirror {
   charge(tokens: number, nowMs: number): Charged {
     this.#tokens?.take(tokens, nowMs)
     this.#requests?.take(1, nowMs)
+    this.#ramp?.take(tokens, nowMs)
     this.#tokensCharged += tokens
     this.#requestsCharged++
     return this.charged
@@ -92,12 +104,14 @@ export class QuotaMirror {
 
   /** It has ended, and these are the tokens that it used. */
   settle(chargedTokens: number, usedTokens: number, nowMs: number): void {
+    this.#ramp?.take(usedTokens - chargedTokens, nowMs)
     if (this.#setting.keepsCharge !== true) this.#tokens?.take(usedTokens - chargedTokens, nowMs)
   }
 
   /** It never got to where a vendor counts. */
   takeBack(chargedTokens: number, nowMs: number): void {
     this.#tokens?.take(-chargedTokens, nowMs)
+    this.#ramp?.take(-chargedTokens, nowMs)
     this.#requests?.take(-1, nowMs)
   }
 

@@ -113,6 +113,7 @@ export class EventDecoder {
 function plainEndpoint(endpoint: Endpoint): Endpoint {
   const { id, index, model, subProcessor, country, concurrencyMax, prices } = endpoint
   const { tokensPerMinute, requestsPerMinute, keepsCharge, noLoadFirstToken, kvTokens } = endpoint
+  const { rampFromTokensPerMinute } = endpoint
   return {
     id,
     index,
@@ -124,6 +125,7 @@ function plainEndpoint(endpoint: Endpoint): Endpoint {
     ...(tokensPerMinute !== undefined && { tokensPerMinute }),
     ...(requestsPerMinute !== undefined && { requestsPerMinute }),
     ...(keepsCharge && { keepsCharge }),
+    ...(rampFromTokensPerMinute !== undefined && { rampFromTokensPerMinute }),
     ...(kvTokens !== undefined && { kvTokens }),
     ...(noLoadFirstToken && { noLoadFirstToken }),
   }
