@@ -54,8 +54,9 @@ export function openTransport(origin: string, options: ConnectionOptions): Trans
 
 class Exchange implements HttpExchange, ConnectionUser, ParserSink {
   readonly #connections: Connections
-  readonly #connection: Connection | undefined
-  readonly #sink: HttpSink
+  #connection: Connection | undefined
+  /** None once it is over. */
+  #sink: HttpSink | undefined
   readonly #parser = new AnswerParser(this)
   #over = false
   /** Anything of an answer has come. */
@@ -118,11 +119,11 @@ class Exchange implements HttpExchange, ConnectionUser, ParserSink {
 
   onHead(head: ParsedHead): void {
     this.#head = head
-    this.#sink.onHead(head.status, head.headers)
+    this.#sink?.onHead(head.status, head.headers)
   }
 
   onBody(bytes: Buffer): void {
-    if (!this.#over) this.#goOn = this.#sink.onData(bytes)
+    if (!this.#over && this.#sink !== undefined) this.#goOn = this.#sink.onData(bytes)
   }
 
   // ---- ends -----------------------------------------------------------------------------------------------------
@@ -131,14 +132,23 @@ class Exchange implements HttpExchange, ConnectionUser, ParserSink {
     this.#over = true
     if (reusable) this.#connections.rest(this.#connection as Connection, this.#head?.headers['keep-alive'])
     else this.#drop()
-    this.#sink.onEnd()
+    this.#letGo()?.onEnd()
   }
 
   #fail(error: NodeJS.ErrnoException): void {
     if (this.#over) return
     this.#over = true
     this.#drop()
-    this.#sink.onError(error)
+    this.#letGo()?.onError(error)
+  }
+
+  /** Who was told, for a last word. An exchange that is over may stay in memory for a while: alone. */
+  #letGo(): HttpSink | undefined {
+    const sink = this.#sink
+    this.#sink = undefined
+    this.#connection = undefined
+    this.#head = undefined
+    return sink
   }
 
   #meaningOf(error: NodeJS.ErrnoException | undefined): NodeJS.ErrnoException {

@@ -91,7 +91,9 @@ export class SocketExchange implements HttpExchange, BodyBeingRead {
     this.isReading = false
     this.#body = undefined
     this.#connection.house.buffers.finished(this)
-    this.#bodyDone(result)
+    const done = this.#bodyDone
+    this.#bodyDone = () => {}
+    done(result)
   }
 
   #hold(bytes: number): boolean {
