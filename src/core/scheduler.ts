@@ -433,6 +433,8 @@ export class Scheduler {
     if (request.facts.prefix !== undefined) this.#noteRead(request, request.facts.prefix, state)
     this.#running.set(attempt.id, request as RunningRequest)
     state.started(request.trial, this.#nowMs, request.tokens)
+    // One that is full by this is not looked at again before it has room.
+    if (request.model.policy.kind === 'spill-over') state.noteSpilling(state.saturation(this.#nowMs))
     this.#note(state)
     this.#act({ kind: 'dispatch', attempt })
   }

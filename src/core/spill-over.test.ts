@@ -44,6 +44,15 @@ describe('spilling over in the order of prices', () => {
     expect(ask(desk).place).toBe('cheap')
   })
 
+  test('comes back late also to a place so small that it is full at once', () => {
+    const desk = new Desk([at('cheap', 1, 4), at('dear', 9)], 'spill-over')
+    const attempts = Array.from({ length: 4 }, () => ask(desk).id)
+    desk.complete(attempts[0] as number)
+    expect(ask(desk).place).toBe('dear')
+    desk.complete(attempts[1] as number)
+    expect(ask(desk).place).toBe('cheap')
+  })
+
   test('leaves no slot free where somebody would have to wait', () => {
     const desk = new Desk([at('cheap', 1, 4), at('dear', 9, 4)], 'spill-over')
     const places = Array.from({ length: 8 }, () => ask(desk).place)
