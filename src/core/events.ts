@@ -49,6 +49,19 @@ export interface Attempt {
   readonly endpoint: Endpoint
 }
 
+/**
+ * What stood against a request. `terms`: no place may serve it. `deadline`: it would have been served too late. `wait`: it
+ * has waited as long as it may. `queue-length`: as many wait as may. `vendor-limit`: vendors take no more. `outage`: no
+ * place can be reached. `failures`: its tries failed.
+ */
+export type RefusalConstraint = 'terms' | 'deadline' | 'wait' | 'queue-length' | 'vendor-limit' | 'outage' | 'failures'
+
+export interface RefusalReason {
+  readonly constraint: RefusalConstraint
+  /** Of one like it that came now. */
+  readonly expectedWaitMs: number
+}
+
 /** Why a request got no (further) attempt. */
 export interface Rejection {
   readonly code: ErrorCode
@@ -57,6 +70,7 @@ export interface Rejection {
   /** When it is worth asking again; absent where it is not. */
   readonly retryAfterMs?: number
   readonly attempts: number
+  readonly reason: RefusalReason
 }
 
 /** What the scheduler tells its host to do, in order. */

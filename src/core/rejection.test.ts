@@ -59,9 +59,33 @@ describe('a refusal', () => {
     expect(desk.rejections).toMatchObject([{ code: 'overloaded', retryAfterMs: 40_000 }])
   })
 
+  test('names what stood against the request, and the wait that one like it can expect', () => {
+    const said = () => desk.rejections.map(({ reason }) => [reason.constraint, reason.expectedWaitMs])
+    const desk = new Desk([endpointOf('a'), endpointOf('b')], 'interactive', { queueLengthMax: 1 })
+    const only = desk.word('a')
+    desk.arrive({ eligible: only })
+    const first = desk.attempt
+    desk.arrive({ eligible: only, waitMsMax: 1_000 })
+    desk.arrive({ eligible: only })
+    expect(said()).toEqual([['queue-length', 10_000]])
+    desk.pass(1_000)
+    expect(said()).toEqual([['wait', 10_000]])
+    desk.fail(first.id, 'server-error')
+    expect(said()).toEqual([['failures', 0]])
+    desk.arrive({ eligible: only, waitMsMax: 1_000 })
+    desk.fail(desk.attempt.id, { kind: 'rate-limited', retryAfterMs: 5_000 })
+    expect(said()).toEqual([['vendor-limit', 5_000]])
+    desk.tell({ kind: 'endpoint-probed', endpointId: 'b', reachable: false })
+    desk.arrive({ eligible: desk.word('b') })
+    desk.fail(desk.attempt.id, 'reset')
+    desk.fail(desk.attempt.id, 'reset')
+    expect(said().map(([constraint]) => constraint)).toEqual(['outage'])
+  })
+
   test('for want of a place that may serve says no more', () => {
     const desk = new Desk([endpointOf('a')])
     desk.arrive({ eligible: desk.word('nowhere') })
-    expect(desk.rejections).toEqual([{ id: 'req_1', code: 'no_eligible_endpoint', attempts: 0 }])
+    const reason = { constraint: 'terms', expectedWaitMs: 0 }
+    expect(desk.rejections).toEqual([{ id: 'req_1', code: 'no_eligible_endpoint', attempts: 0, reason }])
   })
 })

@@ -16,7 +16,7 @@ import { corneredWaiters, mayTakeAnyway, nextWaiter, retryingWaiters } from './n
 import { type OpenRequest, openRequest, type RunningRequest } from './open-request.ts'
 import type { QuotaWord } from './quota.ts'
 import type { Random } from './random.ts'
-import { rejectionOf } from './rejection.ts'
+import { type EndOfWait, rejectionOf } from './rejection.ts'
 import type { Eligibility, PromptPrefix, RequestFacts, TokenCount } from './request.ts'
 import type { ServiceClass } from './service-class.ts'
 
@@ -204,8 +204,8 @@ export class Scheduler {
     this.#requests.delete(request.facts.id)
   }
 
-  #reject(request: OpenRequest, reason?: 'overloaded' | 'deadline'): void {
-    const rejection = rejectionOf(request, reason, this.#nowMs)
+  #reject(request: OpenRequest, end?: EndOfWait): void {
+    const rejection = rejectionOf(request, end, this.#nowMs)
     this.#end(request, noTokens)
     this.#act({ kind: 'reject', requestId: request.facts.id, rejection })
   }
@@ -241,12 +241,12 @@ export class Scheduler {
 
   #wait(request: OpenRequest): void {
     // One that was tried has been paid for, and is near its end.
-    if (request.tries === 0 && waitsInVain(request, this.#nowMs)) return this.#reject(request, 'overloaded')
+    if (request.tries === 0 && waitsInVain(request, this.#nowMs)) return this.#reject(request, 'in-vain')
     if (this.#waiting >= this.#policy.queueLengthMax) {
       if (this.#takeAnything(request)) return
       const last = this.#lastWaiter()
-      if (last === undefined || !isWorthMore(request, last)) return this.#reject(request, 'overloaded')
-      if (!this.#takeAnything(last)) this.#reject(last, 'overloaded')
+      if (last === undefined || !isWorthMore(request, last)) return this.#reject(request, 'no-room')
+      if (!this.#takeAnything(last)) this.#reject(last, 'no-room')
     }
     this.#enqueue(request)
     this.#waits.add(request, this.#waitEndMs(request) - lastCallMs)

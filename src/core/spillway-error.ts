@@ -9,16 +9,19 @@ export class SpillwayError extends Error {
   /** The field it is about, for the envelope's `param`. */
   readonly param: string | null
   readonly retryAfterMs: number | undefined
+  /** For programs: what stood against it and what else could be asked for. */
+  readonly reason: object | undefined
 
   constructor(
     code: ErrorCode,
     message: string,
-    options: { param?: string; retryAfterMs?: number; cause?: unknown } = {},
+    options: { param?: string; retryAfterMs?: number; reason?: object; cause?: unknown } = {},
   ) {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.name = 'SpillwayError'
     this.code = code
     this.param = options.param ?? null
     this.retryAfterMs = options.retryAfterMs
+    this.reason = options.reason
   }
 }

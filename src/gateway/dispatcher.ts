@@ -1,9 +1,10 @@
 import type { Clock } from '../core/clock.ts'
 import type { Action, Attempt, EndpointHealth, Rejection, SchedulerEvent } from '../core/events.ts'
 import { FlatMap } from '../core/flat-map.ts'
-import type { AttemptId, EndpointId, RequestId } from '../core/ids.ts'
+import type { AttemptId, EndpointId, RequestId, TenantId } from '../core/ids.ts'
 import type { Eligibility, RequestFacts } from '../core/request.ts'
 import type { Scheduler } from '../core/scheduler.ts'
+import type { ServiceClass } from '../core/service-class.ts'
 import type { Plane } from './plane.ts'
 
 /** A request as the dispatcher sees it: what it is told when the scheduler has decided. */
@@ -55,6 +56,11 @@ export class Dispatcher {
   /** Requests between arrival and end. */
   get open(): number {
     return this.#requests.size
+  }
+
+  /** Expected wait of a tenant's next request for a slot, ms; 0 if one is free. */
+  expectedWaitMs(model: string, eligible: Eligibility, serviceClass: ServiceClass, tenant: TenantId): number {
+    return this.#scheduler.expectedWaitMs(model, eligible, serviceClass, tenant, this.#clock.nowMs())
   }
 
   arrive(request: Dispatchable): void {

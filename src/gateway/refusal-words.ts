@@ -2,6 +2,7 @@ import type { Reservation } from '../adapters/limits/rate-limiter.ts'
 import type { ErrorCode } from '../core/errors.ts'
 import type { Rejection } from '../core/events.ts'
 import { SpillwayError } from '../core/spillway-error.ts'
+import type { ErrorReason } from './refusal-reason.ts'
 
 /** What a limit that is used up says to the caller. */
 export function exceededError(exceeded: Reservation & { kind: 'exceeded' }): SpillwayError {
@@ -20,15 +21,29 @@ export function exceededError(exceeded: Reservation & { kind: 'exceeded' }): Spi
 }
 
 /** What each rejection says to the caller: what happened and what to do. */
-export function rejectionError(rejection: Rejection, model: string): SpillwayError {
-  const options = rejection.retryAfterMs === undefined ? {} : { retryAfterMs: rejection.retryAfterMs }
+export function rejectionError(rejection: Rejection, model: string, reason: ErrorReason): SpillwayError {
+  const { retryAfterMs } = rejection
+  const options = { reason, ...(retryAfterMs !== undefined && { retryAfterMs }) }
   const tried =
     rejection.attempts === 0 ? '' : ` after ${rejection.attempts} ${rejection.attempts === 1 ? 'try' : 'tries'}`
   return new SpillwayError(
     rejection.code,
-    `${rejectionTexts[rejection.code] ?? 'the request could not be served'}: model ${model}${tried}`,
+    `${rejectionTexts[rejection.code] ?? 'the request could not be served'}: model ${model}${tried}${furtherWords(reason)}`,
     options,
   )
+}
+
+/** The same in words as in the field `reason`. */
+function furtherWords({ constraint, class: name, expected_wait_ms: waitMs, alternatives }: ErrorReason): string {
+  const { tier, models, countries } = alternatives
+  const isWait = constraint === 'wait' || constraint === 'deadline' || constraint === 'queue-length'
+  const others = [
+    tier && 'service_tier flex, which may wait longer',
+    models && `the model ${models.join(' or ')}`,
+    countries && `places in ${countries.join(', ')}, if this workspace's terms allowed them`,
+  ].filter((text) => text !== undefined)
+  const wait = isWait ? `; class ${name}, expected wait ${Math.ceil(waitMs / 1000)} s` : ''
+  return others.length === 0 ? wait : `${wait}; there is also ${others.join('; ')}`
 }
 
 const rejectionTexts: Partial<Record<ErrorCode, string>> = {

@@ -2,9 +2,9 @@ import { type ErrorCode, errorCodes } from '../core/errors.ts'
 import type { SpillwayError } from '../core/spillway-error.ts'
 import type { HttpExchange } from './http/exchange.ts'
 
-/** OpenAI's envelope, all four keys always there. */
-export function errorBody(code: ErrorCode, message: string, param: string | null): string {
-  return JSON.stringify({ error: { message, type: errorCodes[code].type, param, code } })
+/** OpenAI's envelope, all four keys always there; `reason` where more is known. */
+export function errorBody(code: ErrorCode, message: string, param: string | null, reason?: object): string {
+  return JSON.stringify({ error: { message, type: errorCodes[code].type, param, code, reason } })
 }
 
 /** The same object as a last event of a stream that was cut. */
@@ -42,7 +42,7 @@ export function refuse(
   extra: readonly string[] = [],
 ): void {
   if (exchange.closed) return
-  const body = Buffer.from(errorBody(error.code, error.message, error.param))
+  const body = Buffer.from(errorBody(error.code, error.message, error.param, error.reason))
   const headers = refusalHeaders(error, requestId, extra)
   headers.push('content-length', String(body.length))
   exchange.head(errorCodes[error.code].status, headers)

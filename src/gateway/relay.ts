@@ -18,8 +18,9 @@ import type { Dispatchable, Dispatcher } from './dispatcher.ts'
 import type { InputEstimate } from './input-estimate.ts'
 import { MarkWindow } from './mark-window.ts'
 import type { Observer } from './observer.ts'
-import type { Plane, ServedEndpoint } from './plane.ts'
+import type { Access, Plane, ServedEndpoint } from './plane.ts'
 import { errorEvent, refuse, retryCountOf } from './refusal.ts'
+import { errorReason } from './refusal-reason.ts'
 import { exceededError, rejectionError } from './refusal-words.ts'
 import { admitRecord, attemptRecord, outcomeRecord, refuseRecord } from './relay-records.ts'
 import type { RelayRequest } from './relay-request.ts'
@@ -152,7 +153,12 @@ export class Relay implements Dispatchable, AnswerSink {
   rejected(rejection: Rejection): void {
     this.#back()
     if (this.#ended || this.#settling) return
-    this.#refuse(rejectionError(rejection, this.facts.model))
+    const { access, caller, terms } = this.#request
+    const waitOf = (model: string, { eligible }: Access) =>
+      this.#house.dispatcher.expectedWaitMs(model, eligible, terms.serviceClass, caller.tenant.id)
+    const { model } = this.facts
+    const reason = errorReason(rejection.reason, this.#house.plane(), caller, access, terms.serviceClass, model, waitOf)
+    this.#refuse(rejectionError(rejection, model, reason))
   }
 
   eligibleNow(plane: Plane): Eligibility {

@@ -1,3 +1,4 @@
+import OpenAI from 'openai'
 import { afterAll, afterEach, beforeAll, expect, test } from 'vitest'
 import { FakeVendor } from './fake-vendor.ts'
 import type { GatewayProcess } from './gateway-process.ts'
@@ -13,8 +14,8 @@ beforeAll(async () => {
 afterEach(() => gateway?.dispose())
 afterAll(() => vendor?.down())
 
-const start = async (plan: string) => {
-  gateway = await startOver([{ name: 'own', vendor, subProcessor: 'self', country: 'GB' }], { plan })
+const start = async (plan: string, extra: Parameters<typeof startOver>[1] = {}) => {
+  gateway = await startOver([{ name: 'own', vendor, subProcessor: 'self', country: 'GB' }], { plan, ...extra })
 }
 
 async function ask(tier: string | undefined) {
@@ -55,4 +56,27 @@ test('a tier that is not granted is refused where the plan says so', async () =>
   const error = { code: 'tier_not_allowed', param: 'service_tier' }
   expect(await ask('priority')).toMatchObject({ status: 403, error, sent: [] })
   expect(await ask('flex')).toMatchObject({ status: 200, tier: 'flex' })
+})
+
+test('a refusal says what stood against it, in a field that the official client reads, and what else there is', async () => {
+  await start('{ priority: 30 }', { concurrencyMax: 1, limits: '{ firstByteMs: 5000, queueMs: 300 }' })
+  vendor.behaviour = { everyMs: 50 }
+  const client = new OpenAI({ baseURL: gateway.url, apiKey: acmeKey, maxRetries: 0 })
+  const messages = [{ role: 'user' as const, content: 'hi' }]
+  const running = await client.chat.completions.create({ model: 'chat-large', messages, stream: true, max_tokens: 200 })
+  const refused = client.chat.completions.create({ model: 'chat-large', messages })
+  await expect(refused).rejects.toMatchObject({
+    status: 504,
+    code: 'queue_timeout',
+    message: expect.stringContaining('class enterprise/default, expected wait 10 s; there is also service_tier flex'),
+    error: {
+      reason: {
+        constraint: 'wait',
+        class: 'enterprise/default',
+        expected_wait_ms: 10_000,
+        alternatives: { tier: 'flex' },
+      },
+    },
+  })
+  running.controller.abort()
 })

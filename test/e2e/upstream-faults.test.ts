@@ -124,7 +124,7 @@ describe('a vendor that breaks HTTP', alone, () => {
       if (status === 200) {
         expect(text).toBe(answerOf(`mine is ${index}`))
         good++
-      } else expect(Object.keys(JSON.parse(text).error).sort()).toEqual(['code', 'message', 'param', 'type'])
+      } else expect(Object.keys(JSON.parse(text).error).sort()).toEqual(['code', 'message', 'param', 'reason', 'type'])
     }
     expect(good).toBeGreaterThan(1_800)
     const rows = await exportedRows(plane.gateway)

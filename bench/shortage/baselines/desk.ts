@@ -103,7 +103,8 @@ export abstract class Desk implements Decider {
   protected reject(ticket: Ticket, nowMs: number): void {
     const { facts, attempts } = ticket
     this.#end(ticket, nowMs)
-    this.#actions.push({ kind: 'reject', requestId: facts.id, rejection: { code: 'overloaded', attempts } })
+    const reason = { constraint: 'wait', expectedWaitMs: 0 } as const
+    this.#actions.push({ kind: 'reject', requestId: facts.id, rejection: { code: 'overloaded', attempts, reason } })
   }
 
   #running(attemptId: number): Ticket {
