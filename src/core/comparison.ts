@@ -40,8 +40,7 @@ export class Comparison {
 
   /**
    * Offers every eligible place; of very many, unless `everyOne` is asked for, a few at random, or if none of these has
-   * room, one that has. Gives a
-   * place that waits to be tried out where there is one and the request may do that.
+   * room, one that has. Gives a place that waits to be tried out where there is one and the request may do that.
    */
   offerAll(score: (state: EndpointState) => number, everyOne = false): EndpointState | undefined {
     const { fleet, random, crowd } = this.#model
