@@ -2,7 +2,7 @@ import type { Highs } from 'highs'
 import { roundTripMs } from '../../src/simulator/network.ts'
 import type { Scenario } from '../../src/simulator/scenario-schema.ts'
 import type { World } from '../../src/simulator/simulation.ts'
-import { tenantsOf } from '../../src/simulator/tenants.ts'
+import { type TenantTerms, tenantsOf } from '../../src/simulator/tenants.ts'
 import { type Cell, type PoolCapacity, valueBound } from './bound.ts'
 import { fullReplica, kvTokensOf, workMs } from './capacity.ts'
 import type { Offer } from './measure.ts'
@@ -103,12 +103,10 @@ function cellsOf(
   for (const { arrival, bornMs } of offers) {
     const { plan, terms } = tenants[arrival.tenant] as (typeof tenants)[number]
     const bucket = Math.floor(bornMs / bucketMs)
-    const key = `${bucket} ${plan} ${String(terms.countries)}`
+    const key = `${bucket} ${plan} ${String(terms.countries)} ${String(terms.subProcessors)}`
     let sum = sums.get(key)
     if (sum === undefined) {
-      const allowed = specs.flatMap(({ country }, pool) =>
-        terms.countries === 'any' || terms.countries.includes(country) ? [[pool, 0] as const] : [],
-      )
+      const allowed = specs.flatMap((spec, pool) => (isAllowed(terms, spec) ? [[pool, 0] as const] : []))
       sum = { plan, bucket, tokens: 0, work: new Map(allowed) }
       sums.set(key, sum)
     }
@@ -122,4 +120,12 @@ function cellsOf(
     tokens,
     workMsPerToken: new Map([...work].map(([pool, sum]) => [pool, sum / tokens])),
   }))
+}
+
+function isAllowed(
+  { countries, subProcessors }: TenantTerms,
+  { country, subProcessor }: Scenario['pools'][string],
+): boolean {
+  const allows = (list: readonly string[] | 'any', one: string) => list === 'any' || list.includes(one)
+  return allows(countries, country) && allows(subProcessors, subProcessor)
 }

@@ -5,7 +5,8 @@ import type { Scenario } from '../../src/simulator/scenario-schema.ts'
 import { Stream } from '../../src/simulator/stream.ts'
 import type { BoundTerms } from './perfect.ts'
 
-const dir = fileURLToPath(new URL('../../examples/vendor-loss', import.meta.url))
+/** Where the scenario is, and its paths begin. */
+export const scenarioDir = fileURLToPath(new URL('../../examples/vendor-loss', import.meta.url))
 
 /** A client gives up 20 s after it first asked, has its first token 5 s after it asked last; a mean answer takes 5 s. */
 export const lossTerms: BoundTerms = {
@@ -17,15 +18,12 @@ const drift = 0.25
 /** What enterprises were sold is known better. */
 const enterpriseDrift = 0.08
 
-/** Where the paths of the scenario begin. */
-export const scenarioDir = dir
-
 /**
  * The scenario under one mapping of the trace to tenants and countries, and one seed. Mapping 1 is that of the file;
  * others draw each group's share anew around it. The seed draws all else, and where in the trace the run begins.
  */
 export function vendorLoss(mapping: number, seed: number): Scenario {
-  const scenario = readScenario(path.join(dir, 'scenario.yaml'))
+  const scenario = readScenario(path.join(scenarioDir, 'scenario.yaml'))
   const stream = new Stream(mapping, 'mapping')
   const beginning = new Stream(seed, 'beginning of the trace')
   const demand = scenario.demand.map((spec) => {
