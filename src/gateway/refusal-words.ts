@@ -43,7 +43,7 @@ function furtherWords({ constraint, class: name, expected_wait_ms: waitMs, alter
     countries && `places in ${countries.join(', ')}, if this workspace's terms allowed them`,
   ].filter((text) => text !== undefined)
   const wait = isWait ? `; class ${name}, expected wait ${Math.ceil(waitMs / 1000)} s` : ''
-  return others.length === 0 ? wait : `${wait}; there is also ${others.join('; ')}`
+  return others.length === 0 ? wait : `${wait}; what else there is: ${others.join('; ')}`
 }
 
 const rejectionTexts: Partial<Record<ErrorCode, string>> = {

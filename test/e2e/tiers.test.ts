@@ -68,7 +68,9 @@ test('a refusal says what stood against it, in a field that the official client 
   await expect(refused).rejects.toMatchObject({
     status: 504,
     code: 'queue_timeout',
-    message: expect.stringContaining('class enterprise/default, expected wait 10 s; there is also service_tier flex'),
+    message: expect.stringContaining(
+      'class enterprise/default, expected wait 10 s; what else there is: service_tier flex',
+    ),
     error: {
       reason: {
         constraint: 'wait',
