@@ -13,7 +13,7 @@ export const answerMark = 'The quick answer is forty-two'
 /** Bytes of a small question and of every whole answer, near enough. */
 const smallBytes = 1_024
 
-const vocabulary =
+export const vocabulary: readonly string[] =
   'a stream of bytes runs through many clouds and no one of them may keep what was said in another country while it waits'.split(
     ' ',
   )

@@ -4,7 +4,7 @@
  *   node bench/gateway/upstream.ts
  */
 import { type AddressInfo, createServer, type Socket } from 'node:net'
-import { events, type Pace, streamIntervalMs, wholeAnswer } from './answers.ts'
+import { events, type Pace, streamIntervalMs, vocabulary, wholeAnswer } from './answers.ts'
 import { bodyEnd } from './http-reader.ts'
 
 const vendorHeaders = 'openai-processing-ms: 212\r\nopenai-version: 2020-10-01\r\nx-request-id: req_vendor\r\n'
@@ -16,8 +16,8 @@ const wholeBytes = Buffer.concat([
 ])
 const streamHead = `HTTP/1.1 200 OK\r\ncontent-type: text/event-stream; charset=utf-8\r\ncache-control: no-cache\r\n${vendorHeaders}transfer-encoding: chunked\r\n\r\n`
 const firstBytes = Buffer.from(streamHead + chunked(events.role))
-/** One word of the vocabulary each, made ready once. */
-const tokenBytes = Array.from({ length: 256 }, (_, index) => Buffer.from(chunked(events.token(index))))
+/** The words of an answer, which go round: each made ready once. */
+const tokenBytes = vocabulary.map((_, index) => Buffer.from(chunked(events.token(index))))
 
 function chunked(text: string): string {
   return `${Buffer.byteLength(text).toString(16)}\r\n${text}\r\n`
