@@ -58,7 +58,6 @@ class Exchange implements HttpExchange, ConnectionUser, ParserSink {
   /** None once it is over. */
   #sink: HttpSink | undefined
   readonly #parser = new AnswerParser(this)
-  #over = false
   /** Anything of an answer has come. */
   #answered = false
   #head: ParsedHead | undefined
@@ -81,14 +80,16 @@ class Exchange implements HttpExchange, ConnectionUser, ParserSink {
     this.#connection.send(head, call.body)
   }
 
+  get #isOver(): boolean {
+    return this.#sink === undefined
+  }
+
   abort(): void {
-    if (this.#over) return
-    this.#over = true
-    this.#drop()
+    this.#close()
   }
 
   resume(): void {
-    if (this.#over || this.#goOn) return
+    if (this.#isOver || this.#goOn) return
     this.#goOn = true
     this.#connection?.resume()
   }
@@ -99,16 +100,16 @@ class Exchange implements HttpExchange, ConnectionUser, ParserSink {
     this.#answered = true
     this.#goOn = true
     const state = this.#parser.push(bytes)
-    if (this.#over) return true
+    if (this.#isOver) return true
     if (state === 'invalid') {
       if (this.#parser.isEnded) this.#connections.distrust()
       this.#fail(failureWith(transportErrors.invalid, this.#parser.problem))
     } else if (state !== 'open') this.#end(state === 'whole')
-    return this.#goOn || this.#over
+    return this.#goOn || this.#isOver
   }
 
   onGone(error: NodeJS.ErrnoException | undefined): void {
-    if (this.#over) return
+    if (this.#isOver) return
     const state = this.#parser.close()
     if (state === 'last' && error === undefined) this.#end(false)
     else if (state === 'invalid') this.#fail(failureWith(transportErrors.invalid, this.#parser.problem))
@@ -123,23 +124,29 @@ class Exchange implements HttpExchange, ConnectionUser, ParserSink {
   }
 
   onBody(bytes: Buffer): void {
-    if (!this.#over && this.#sink !== undefined) this.#goOn = this.#sink.onData(bytes)
+    if (this.#sink !== undefined) this.#goOn = this.#sink.onData(bytes)
   }
 
   // ---- ends -----------------------------------------------------------------------------------------------------
 
   #end(reusable: boolean): void {
-    this.#over = true
-    if (reusable) this.#connections.rest(this.#connection as Connection, this.#head?.headers['keep-alive'])
-    else this.#drop()
-    this.#letGo()?.onEnd()
+    const connection = this.#connection
+    const hint = this.#head?.headers['keep-alive']
+    const sink = reusable ? this.#letGo() : this.#close()
+    if (reusable && connection !== undefined) this.#connections.rest(connection, hint)
+    sink?.onEnd()
   }
 
   #fail(error: NodeJS.ErrnoException): void {
-    if (this.#over) return
-    this.#over = true
-    this.#drop()
-    this.#letGo()?.onError(error)
+    this.#close()?.onError(error)
+  }
+
+  /** Ends it, and its connection with it; the second time does nothing. */
+  #close(): HttpSink | undefined {
+    const connection = this.#connection
+    const sink = this.#letGo()
+    if (connection !== undefined) this.#connections.drop(connection)
+    return sink
   }
 
   /** Who was told, for a last word. An exchange that is over may stay in memory for a while: alone. */
@@ -156,10 +163,6 @@ class Exchange implements HttpExchange, ConnectionUser, ParserSink {
     if (broke && !this.#answered && this.#connection?.used === true)
       return failureWith(transportErrors.stale, 'an idle connection was gone as it was used again')
     return error ?? failureWith('ECONNRESET', 'the connection was closed before the answer was whole')
-  }
-
-  #drop(): void {
-    if (this.#connection !== undefined) this.#connections.drop(this.#connection)
   }
 }
 
