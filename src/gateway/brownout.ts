@@ -1,10 +1,11 @@
-import type { Operation } from '../adapters/providers/provider.ts'
-import { type BrownoutEffect, BrownoutLevel, type BrownoutStep, brownoutEffect } from '../core/brownout.ts'
+import { BrownoutLevel, brownoutEffect } from '../core/brownout.ts'
 import type { Eligibility } from '../core/request.ts'
 import type { Scheduler } from '../core/scheduler.ts'
 import type { ServiceTerms } from '../core/service-class.ts'
-import type { Access } from './plane.ts'
-import { type BodyCut, type BodyFacts, cutBody } from './request-body.ts'
+import type { Caller } from './key-table.ts'
+import type { Access, Plane } from './plane.ts'
+import type { RelayRequest } from './relay-request.ts'
+import { type BodyFacts, cutBody } from './request-body.ts'
 
 /** What a request did without, as its answer says it: name and value, such as `model` and `chat-small`. */
 export type BrownoutWords = readonly (readonly [what: string, value: string])[]
@@ -32,9 +33,6 @@ interface Held {
   readonly level: BrownoutLevel
   readonly className: string
   readonly model: string
-  /** Of `effectLevel` steps. */
-  effect: BrownoutEffect | undefined
-  effectLevel: number
 }
 
 /** Decides what requests do without while their model is short, and takes it out of them. */
@@ -62,59 +60,38 @@ export class Brownouts {
     return [...readings.values()]
   }
 
-  /** The pressure on a model as one class feels it, and how many of its plan's steps are in force. */
-  reading(model: string, access: Access, { serviceClass }: ServiceTerms, nowMs: number): BrownoutReading {
+  /** How many steps of the caller's plan are in force for a model, as one class feels the pressure on it. */
+  level(model: string, access: Access, { serviceClass }: ServiceTerms, nowMs: number): number {
     const { name, priority } = serviceClass
-    const held = this.#of(access.eligible, name, model)
     const pressure = () => this.#scheduler.pressure(model, access.eligible, priority, nowMs)
-    const level = held.level.now(access.brownout, pressure, nowMs)
-    return { className: name, model, level, pressure: held.level.pressure }
+    return this.#of(access.eligible, name, model).level.now(access.brownout, pressure, nowMs)
   }
 
-  /**
-   * The request without what its plan does without now; undefined where that is nothing. `accessTo` gives what the
-   * caller may do with another model: it stands in only where the caller's terms let it.
-   */
-  apply(
-    body: BodyFacts,
-    operation: Operation,
-    access: Access,
-    terms: ServiceTerms,
-    accessTo: (model: string) => Access | undefined,
-    tenant: string,
-    nowMs: number,
-  ): BrownedOut | undefined {
+  /** The request without what its plan does without now; undefined where that is nothing. */
+  apply({ body, operation, access, terms, caller }: RelayRequest, plane: Plane, nowMs: number): BrownedOut | undefined {
     const { model } = body
-    const { level } = this.reading(model, access, terms, nowMs)
+    const level = this.level(model, access, terms, nowMs)
     if (level === 0) return undefined
-    const effect = this.#effect(this.#of(access.eligible, terms.serviceClass.name, model), access.brownout, level)
-    const expectedMs = this.#scheduler.expectedWaitMs(model, access.eligible, terms.serviceClass, tenant, nowMs)
+    const effect = brownoutEffect(access.brownout, level)
+    const { tenant } = caller
+    const expectedMs = this.#scheduler.expectedWaitMs(model, access.eligible, terms.serviceClass, tenant.id, nowMs)
     if (effect.refuse)
       return { body, access, waitMs: 0, words: [['refuse', model]], refusedMs: Math.max(refusedMsMin, expectedMs) }
-    const standIn = this.#standIn(effect.models[model], accessTo)
-    const cut: BodyCut = {
+    const standIn = standInFor(effect.models[model], caller, plane)
+    const { facts, words } = cutBody(body, operation, {
       model: standIn?.model ?? model,
       outputTokensMax: operation === 'embeddings' ? undefined : effect.outputTokensMax,
       without: effect.without,
-    }
-    const { facts, words } = cutBody(body, operation, cut)
+    })
     const waitMs = effect.waitMs ?? 0
-    const all: BrownoutWords =
-      waitMs > 0 && expectedMs > 0 ? [...words, ['wait-eta-ms', String(Math.round(expectedMs))]] : words
-    return all.length === 0
-      ? { body, access, waitMs, words: [], refusedMs: undefined }
-      : { body: facts, access: standIn?.access ?? access, waitMs, words: all, refusedMs: undefined }
-  }
-
-  #standIn(
-    model: string | undefined,
-    accessTo: (model: string) => Access | undefined,
-  ): { readonly model: string; readonly access: Access } | undefined {
-    if (model === undefined) return undefined
-    const access = accessTo(model)
-    return access === undefined || !access.locationAllowed || access.eligible.indices.length === 0
-      ? undefined
-      : { model, access }
+    const waits: BrownoutWords = waitMs > 0 && expectedMs > 0 ? [['wait-eta-ms', String(Math.round(expectedMs))]] : []
+    return {
+      body: facts,
+      access: standIn?.access ?? access,
+      waitMs,
+      words: [...words, ...waits],
+      refusedMs: undefined,
+    }
   }
 
   #of(eligible: Eligibility, className: string, model: string): Held {
@@ -129,25 +106,33 @@ export class Brownouts {
     }
     let held = byClass.get(className)
     if (held === undefined) {
-      held = { level: new BrownoutLevel(), className, model, effect: undefined, effectLevel: 0 }
+      held = { level: new BrownoutLevel(), className, model }
       byClass.set(className, held)
     }
     return held
-  }
-
-  #effect(held: Held, steps: readonly BrownoutStep[], level: number): BrownoutEffect {
-    if (held.effect === undefined || held.effectLevel !== level) {
-      held.effect = brownoutEffect(steps, level)
-      held.effectLevel = level
-    }
-    return held.effect
   }
 }
 
 /** One that is turned away comes back no sooner. */
 const refusedMsMin = 1_000
 
+/** Another model stands in only where the caller takes one, and its terms let that one serve. */
+function standInFor(
+  model: string | undefined,
+  caller: Caller,
+  plane: Plane,
+): { readonly model: string; readonly access: Access } | undefined {
+  if (model === undefined || !caller.tenant.allowSubstitutes) return undefined
+  const access = plane.access(caller, model)
+  return access?.locationAllowed === true && access.eligible.indices.length > 0 ? { model, access } : undefined
+}
+
 /** `model=chat-small, output-tokens-max=512`. */
-export function brownoutHeader(words: BrownoutWords): string {
+export function brownoutText(words: BrownoutWords): string {
   return words.map(([what, value]) => `${what}=${value}`).join(', ')
+}
+
+/** The header that says it, flat; none where that is nothing. */
+export function brownoutHeader(words: BrownoutWords): string[] {
+  return words.length === 0 ? [] : ['x-spillway-brownout', brownoutText(words)]
 }

@@ -16,7 +16,9 @@ export interface RelayRequest {
   readonly body: BodyFacts
   /** How it is served: its tier as asked for where its plan has that, else the default one. */
   readonly terms: ServiceTerms
-  /** What it does without because its model is short; undefined where that is nothing. */
-  readonly brownout: { readonly words: BrownoutWords; readonly waitMs: number } | undefined
+  /** What it does without because its model is short; empty for most. */
+  readonly brownout: BrownoutWords
+  /** How long it may wait for room, where that is longer than its class may; else 0. */
+  readonly waitMs: number
   readonly arrivedMs: number
 }

@@ -84,7 +84,7 @@ export class Relay implements Dispatchable, AnswerSink {
       (body.outputTokensMax ?? (request.operation === 'embeddings' ? 0 : access.model.outputTokensDefault)) *
       body.choices
     const times = timesOf(terms, limits.queueMs, limits.firstByteMs)
-    const longerMs = Math.max(0, (request.brownout?.waitMs ?? 0) - times.waitMsMax)
+    const longerMs = Math.max(0, request.waitMs - times.waitMsMax)
     this.facts = {
       id: request.id,
       tenant: caller.tenant.id,
@@ -397,9 +397,8 @@ export class Relay implements Dispatchable, AnswerSink {
     const answer = () => {
       this.#end()
       this.#report(this.#admitted ? 'failed' : 'refused', undefined, undefined, 0, status, error.code)
-      const extra = ['x-spillway-attempts', String(this.#attempts), ...rateLimitHeaders(remaining)]
-      const words = this.#request.brownout?.words ?? []
-      if (words.length > 0) extra.push('x-spillway-brownout', brownoutHeader(words))
+      const attempts = ['x-spillway-attempts', String(this.#attempts)]
+      const extra = [...attempts, ...rateLimitHeaders(remaining), ...brownoutHeader(this.#request.brownout)]
       refuse(exchange, error, id, extra)
     }
     if (this.#admitted)
@@ -524,8 +523,7 @@ export class Relay implements Dispatchable, AnswerSink {
       this.#reservation?.remaining,
       this.#head?.headers,
     )
-    const words = this.#request.brownout?.words ?? []
-    if (words.length > 0) headers.push('x-spillway-brownout', brownoutHeader(words))
+    headers.push(...brownoutHeader(this.#request.brownout))
     return headers
   }
 
@@ -558,7 +556,7 @@ export class Relay implements Dispatchable, AnswerSink {
       firstByteMs: this.#firstByteMs,
       overheadMs: this.#overheadMs,
       retryCount: retryCountOf(exchange),
-      brownout: this.#request.brownout?.words ?? [],
+      brownout: this.#request.brownout,
     }
     this.#house.observer.finished(summary, this.#request)
   }

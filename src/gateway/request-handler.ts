@@ -117,7 +117,8 @@ export class RequestHandler {
             access,
             body: asked,
             terms,
-            brownout: undefined,
+            brownout: [],
+            waitMs: 0,
             arrivedMs,
           }
           const served = access.brownout.length === 0 ? request : this.#brownedOut(incoming, request)
@@ -129,26 +130,15 @@ export class RequestHandler {
   /** The request as its plan's brownout leaves it; throws where that turns it away. */
   #brownedOut(incoming: Incoming, request: RelayRequest): RelayRequest {
     const { house, brownouts } = this.#options
-    const { operation, terms, caller } = request
-    const accessTo = (model: string) =>
-      caller.tenant.allowSubstitutes ? house.plane().access(caller, model) : undefined
-    const brownout = brownouts.apply(
-      request.body,
-      operation,
-      request.access,
-      terms,
-      accessTo,
-      caller.tenant.id,
-      house.clock.nowMs(),
-    )
+    const brownout = brownouts.apply(request, house.plane(), house.clock.nowMs())
     if (brownout === undefined) return request
-    const { body, access, words, refusedMs } = brownout
+    const { body, access, waitMs, words, refusedMs } = brownout
     incoming.brownout = words
     incoming.model = body.model
-    if (refusedMs === undefined) return { ...request, body, access, brownout }
+    if (refusedMs === undefined) return { ...request, body, access, waitMs, brownout: words }
     throw new SpillwayError(
       'overloaded',
-      `more is asked of ${body.model} than there is, and the plan ${caller.tenant.plan} gives way; try again after the time given`,
+      `more is asked of ${body.model} than there is, and the plan ${request.caller.tenant.plan} gives way; try again after the time given`,
       { retryAfterMs: refusedMs },
     )
   }
@@ -204,8 +194,7 @@ export class RequestHandler {
     // A body that is not JSON may be the wrong piece of what the client sends: what follows it is not served.
     if (code === 'invalid_json') exchange.closeAfter()
     const extra = code === 'method_not_allowed' ? ['allow', allowedMethods(exchange.path)] : []
-    if (brownout.length > 0) extra.push('x-spillway-brownout', brownoutHeader(brownout))
-    refuse(exchange, error, id, extra)
+    refuse(exchange, error, id, [...extra, ...brownoutHeader(brownout)])
     if (caller !== undefined) {
       const who = { tenant: caller.tenant.id, keyId: caller.key.id }
       journal.append([{ kind: 'refuse', id, wallMs: clock.wallMs(), ...who, model: model ?? '', status, code }])
@@ -242,7 +231,7 @@ export class RequestHandler {
     const explanation = explain(house.plane(), scheduler, caller, model, access, own, nowMs)
     const { byName } = access.tiers
     const steps = access.brownout
-    const level = steps.length === 0 ? 0 : this.#options.brownouts.reading(model, access, byName.default, nowMs).level
+    const level = steps.length === 0 ? 0 : this.#options.brownouts.level(model, access, byName.default, nowMs)
     sendJson(incoming, 200, { ...explanation, brownout: steps.slice(0, level).map(stepShown) })
   }
 

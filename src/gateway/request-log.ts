@@ -1,5 +1,5 @@
 import type { Logger } from 'pino'
-import { brownoutHeader } from './brownout.ts'
+import { brownoutText } from './brownout.ts'
 import type { Observer, RequestSummary } from './observer.ts'
 
 /**
@@ -67,7 +67,7 @@ export class RequestLog implements Observer {
         first_byte_ms: rounded(firstByteMs),
         overhead_ms: rounded(overheadMs),
         client_retry: retryCount || undefined,
-        brownout: brownout.length > 0 ? brownoutHeader(brownout) : undefined,
+        brownout: brownout.length > 0 ? brownoutText(brownout) : undefined,
       },
       'request',
     )
